@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from notifyflow.core.delivery.policy import Policy as Policy
     from notifyflow.core.delivery.policy import Repeat as Repeat
     from notifyflow.core.delivery.policy import Retries as Retries
-    from notifyflow.core.delivery.policy import Schedule as Schedule
+    from notifyflow.core.delivery.policy import RetrySchedule as RetrySchedule
     from notifyflow.core.delivery.policy import Tier as Tier
     from notifyflow.core.delivery.policy import Unacknowledged as Unacknowledged
     from notifyflow.core.insight.message_log import LoggedMessage as LoggedMessage
@@ -139,7 +139,7 @@ _NAMES = {
     ),
     "notifyflow.core.limits.pauses": "Pause Scope",
     "notifyflow.core.delivery.policy": (
-        "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries Schedule Tier Unacknowledged"
+        "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries RetrySchedule Tier Unacknowledged"
     ),
     "notifyflow.core.insight.views": (
         "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note RecipientCounts"

@@ -15,7 +15,7 @@ logging.getLogger("notifyflow").addHandler(logging.NullHandler())  # where nothi
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogMessage:
     """The message of a record: an event and its facts. Text is made of them where a handler asks for it."""
 
     event: str
@@ -48,7 +48,7 @@ class Logger:
 
     def _log(self, level: int, event: str, facts: Mapping[str, Any]) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, Line(event, facts), extra={"event": event, **facts}, stacklevel=_CALLER)
+            self._logger.log(level, LogMessage(event, facts), extra={"event": event, **facts}, stacklevel=_CALLER)
 
 
 def get_logger(name: str) -> Logger:

@@ -9,7 +9,7 @@ from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.delivery.lifecycle import Moved, StopEvent
 from notifyflow.core.delivery.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity, Via
-from notifyflow.core.delivery.policy import DEFAULT, Policy, Schedule
+from notifyflow.core.delivery.policy import DEFAULT, Policy, RetrySchedule
 from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry
 from tests.capabilities import CALLING
 
@@ -123,7 +123,7 @@ class Row:
     """A notification that goes through events, one second apart."""
 
     def __init__(self, *, policy: Policy = DEFAULT, max_attempts: int | None = None, **fields: Any) -> None:
-        self.schedule: Schedule = policy.retries.normal
+        self.schedule: RetrySchedule = policy.retries.normal
         self.facts = page(**({"max_attempts": max_attempts or self.schedule.attempts, "due_at": NOW} | fields))
         self.now = NOW
         self.log: list[Moved] = []

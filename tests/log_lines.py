@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from notifyflow.app.log_output import only_to
-from notifyflow.log import Line
+from notifyflow.log import LogMessage
 
 
 class _Ear(logging.Handler):
@@ -17,7 +17,7 @@ class _Ear(logging.Handler):
         self._hear = hear
 
     def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(record.msg, Line):
+        if isinstance(record.msg, LogMessage):
             self._hear(record.levelname.lower(), record.msg.event, dict(record.msg.facts))
 
 

@@ -32,7 +32,7 @@ from notifyflow.core.delivery.policy import (
     Policy,
     Repeat,
     Retries,
-    Schedule,
+    RetrySchedule,
     Tier,
     Unacknowledged,
 )
@@ -104,10 +104,10 @@ def incident_events() -> st.SearchStrategy[IncidentEvent]:
 
 
 @st.composite
-def schedules(draw: st.DrawFn) -> Schedule:
+def schedules(draw: st.DrawFn) -> RetrySchedule:
     delays = tuple(draw(st.lists(st.timedeltas(timedelta(microseconds=1), timedelta(hours=1)), max_size=6)))
     window = max(sum(delays, timedelta(0)), timedelta(seconds=1)) + draw(st.timedeltas(timedelta(0), timedelta(hours=1)))
-    return Schedule(delays=delays, jitter=draw(st.floats(0, 1)), window=window)
+    return RetrySchedule(delays=delays, jitter=draw(st.floats(0, 1)), window=window)
 
 
 rules = st.one_of(st.builds(Failed, at_least=st.integers(1, 6)), st.builds(Unacknowledged, after=spans))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from notifyflow.core.delivery.model import Contact, Severity
-from notifyflow.core.delivery.policy import Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
+from notifyflow.core.delivery.policy import Failed, Policy, Repeat, Retries, RetrySchedule, Tier, Unacknowledged
 from notifyflow.core.upkeep.forecast import LONGEST_CALL, ChannelModel, ForecastRun, ProviderBehaviour, fresh_escalation
 from tests.builders import CHANNELS
 from tests.capabilities import CALLING
@@ -77,8 +77,10 @@ def pair(seed: int) -> Pair:
             shut_for=(Severity.CRITICAL,) if is_shut else (),
         )
 
-    def schedule() -> Schedule:
-        return Schedule(delays=tuple(timedelta(seconds=chance.choice((2, 10, 60, 480))) for _ in range(chance.randint(0, 3))))
+    def schedule() -> RetrySchedule:
+        return RetrySchedule(
+            delays=tuple(timedelta(seconds=chance.choice((2, 10, 60, 480))) for _ in range(chance.randint(0, 3)))
+        )
 
     policy = Policy(
         name="p",

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
-from notifyflow.log import Line
+from notifyflow.log import LogMessage
 from notifyflow.settings import LogFormat, LogLevel, Settings
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        line = record.msg if isinstance(record.msg, Line) else Line(record.getMessage(), {})
+        line = record.msg if isinstance(record.msg, LogMessage) else LogMessage(record.getMessage(), {})
         level = record.levelname.lower()
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         facts = {"timestamp": at, "level": level, "logger": record.name, "event": line.event, **line.facts}
@@ -121,8 +121,8 @@ class SameLineOnce(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether ``logging`` logs the record."""
         left_out = self._left_out((record.name, record.levelno, record.getMessage()))
-        if left_out and isinstance(record.msg, Line):
-            record.msg = Line(record.msg.event, {**record.msg.facts, "left_out": left_out})
+        if left_out and isinstance(record.msg, LogMessage):
+            record.msg = LogMessage(record.msg.event, {**record.msg.facts, "left_out": left_out})
         elif left_out:
             record.msg, record.args = f"{record.getMessage()} (left_out={left_out})", ()
         return left_out is not None

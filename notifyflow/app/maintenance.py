@@ -18,7 +18,7 @@ from notifyflow.pipeline.upkeep.forget import forget
 from notifyflow.pipeline.upkeep.prune import ROUNDS_A_STEP, prune_incidents, prune_policies, prune_strays
 from notifyflow.storage.upkeep.audit import Audited
 from notifyflow.storage.upkeep.forgetting import Forgotten
-from notifyflow.storage.upkeep.pruning import Pruned, Step
+from notifyflow.storage.upkeep.pruning import Pruned, PruneStep
 
 _YOUNGEST = timedelta(days=1)
 _START = (datetime(1970, 1, 1, tzinfo=UTC), "")
@@ -168,5 +168,5 @@ class Maintenance:
     def _audit(self, after_id: str, now: datetime) -> Audited:
         return self._store.read(lambda reads: reads.audits.page(after_id, now=now))
 
-    def _count_step(self, place: tuple[datetime, str], before: datetime) -> Step:
+    def _count_step(self, place: tuple[datetime, str], before: datetime) -> PruneStep:
         return self._store.read(lambda reads: reads.prunable.incidents(place, before=before, limit=ROUNDS_A_STEP))

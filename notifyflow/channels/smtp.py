@@ -123,14 +123,14 @@ class Smtp(Provider):
             raise _failure(error, stage) from error
         return Accepted(provider_ref=f"{message.attempt_id}@{self._writer.sender.domain}")
 
-    def _connect(self) -> "_Session":
+    def _connect(self) -> "_SmtpSession":
         until = time.monotonic() + self._total_s
         server = self._server
         if server.is_tls:
             return _TlsSession(server.host, server.port, timeout=self._connect_s, until=until, context=self._context())
-        return _Session(server.host, server.port, timeout=self._connect_s, until=until)
+        return _SmtpSession(server.host, server.port, timeout=self._connect_s, until=until)
 
-    def _introduce(self, session: "_Session") -> None:
+    def _introduce(self, session: "_SmtpSession") -> None:
         server = self._server
         is_encrypted = server.is_tls
         session.ehlo_or_helo_if_needed()
@@ -148,7 +148,7 @@ class Smtp(Provider):
         return ssl.create_default_context(cafile=self._ca_bundle)
 
 
-class _Session(smtplib.SMTP):
+class _SmtpSession(smtplib.SMTP):
     """An SMTP session with a deadline for all its replies together."""
 
     sock: socket.socket | None
@@ -176,7 +176,7 @@ class _Session(smtplib.SMTP):
             self.quit()
 
 
-class _TlsSession(_Session, smtplib.SMTP_SSL):
+class _TlsSession(_SmtpSession, smtplib.SMTP_SSL):
     """A session over TLS from the start."""
 
 

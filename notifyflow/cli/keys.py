@@ -14,7 +14,7 @@ from notifyflow.cli.frame import screen
 from notifyflow.cli.frame.options import AsJson, span_option
 from notifyflow.core import text
 from notifyflow.core.accounts.account_documents import ApiKeyDocument
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 
 if TYPE_CHECKING:
     from notifyflow.service.accounts.access import Access
@@ -26,7 +26,7 @@ _LONGEST_NAME = 255
 @app.command()
 def create(
     name: Annotated[str, typer.Option(help="What the key is for; its actions are logged under this name.", show_default=False)],
-    scope: Annotated[list[Scope], typer.Option(help="What the key may do; can be repeated.", show_default=False)],
+    scope: Annotated[list[KeyScope], typer.Option(help="What the key may do; can be repeated.", show_default=False)],
     namespace: Annotated[
         str | None,
         typer.Option(

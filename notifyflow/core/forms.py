@@ -32,7 +32,7 @@ _UNKNOWN_NAMED = 5
 """How many unknown fields of one table are named. The others are counted, so that other faults are named, too."""
 
 
-class Refused(Exception):
+class UnreadableValue(Exception):
     """Raised when a value cannot be read; its fault is recorded."""
 
 
@@ -52,15 +52,15 @@ class Node:
     faults: Faults
     first: int = 0
 
-    def refuse(self, what: str, remedy: str) -> Refused:
+    def refuse(self, what: str, remedy: str) -> UnreadableValue:
         """Record a fault of the value, as a sentence that begins with it, and return the error to raise."""
         self.faults.note(lambda: Fault(self.where or "document", f"{text.quoted(self.value)} {what}", remedy))
-        return Refused()
+        return UnreadableValue()
 
-    def refuse_whole(self, what: str, remedy: str, count: int = 1) -> Refused:
+    def refuse_whole(self, what: str, remedy: str, count: int = 1) -> UnreadableValue:
         """Record a fault, as a whole sentence that stands for ``count`` faults, and return the error to raise."""
         self.faults.add(Fault(self.where or "document", what, remedy, count))
-        return Refused()
+        return UnreadableValue()
 
     def field(self, name: str, value: object) -> "Node":
         """Return the node of a field."""
@@ -84,7 +84,7 @@ class Codec(Generic[T]):
     """Reads and writes one kind of value.
 
     Attributes:
-        read: Returns the value of a node; raises :class:`Refused`.
+        read: Returns the value of a node; raises :class:`UnreadableValue`.
         write: Returns the value as JSON.
     """
 
@@ -206,7 +206,7 @@ def choice(kind: str, members: type[E]) -> Codec[E]:
     def read(node: Node) -> E:
         if node.value not in list(members):
             node.faults.note(lambda: unknown(node.where, kind, node.value, list(members)))
-            raise Refused
+            raise UnreadableValue
         return members(str(node.value))
 
     return Codec(read, str)
@@ -231,7 +231,7 @@ def mapped(each: Codec[T]) -> Codec[dict[str, T]]:
         if len(fields) > _MOST_NAMES:
             raise node.refuse_whole(f"there are {len(fields):,}, {_MOST_NAMES:,} are allowed", "Leave some out")
         for name, value in fields.items():
-            with suppress(Refused):
+            with suppress(UnreadableValue):
                 values[name] = each.read(node.field(name, value))
         return values
 
@@ -250,7 +250,7 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], placeholder
         _refuse_unknown(node, [name for name in present if name not in fields], fields)
         for name, codec in fields.items():
             if name in present:
-                with suppress(Refused):
+                with suppress(UnreadableValue):
                     values[name] = codec.read(node.field(name, present[name]))
             elif name in placeholders:
                 node.field(name, None).refuse_whole("it is missing", "Give it a value")
@@ -318,6 +318,6 @@ def _unknown_field(node: Node, name: str, known: Collection[str]) -> Fault:
 
 
 def _good(codec: Codec[T], node: Node) -> T | None:
-    with suppress(Refused):
+    with suppress(UnreadableValue):
         return codec.read(node)
     return None

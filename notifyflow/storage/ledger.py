@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from notifyflow.storage.delivery.attempts import AttemptRef, Attempts, AttemptToPoll
 from notifyflow.storage.delivery.escalations import Escalations
-from notifyflow.storage.delivery.idempotency import Responses
+from notifyflow.storage.delivery.idempotency import StoredResponses
 from notifyflow.storage.delivery.inbox import Inbox
 from notifyflow.storage.delivery.incidents import Contacts, Incidents
 from notifyflow.storage.delivery.intervals import Intervals
@@ -21,7 +21,7 @@ from notifyflow.storage.delivery.operations import Operations
 from notifyflow.storage.delivery.outbox import Entry, Outbox
 from notifyflow.storage.delivery.providers import Providers
 from notifyflow.storage.delivery.replies import Replies, ReplyCode
-from notifyflow.storage.delivery.set_aside import Place, SetAsides, Tried
+from notifyflow.storage.delivery.set_aside import DamagedPlace, SetAsides, Tried
 from notifyflow.storage.delivery.steps import Steps
 from notifyflow.storage.delivery.work import Due, Work
 from notifyflow.storage.inbound_log import InboundLog
@@ -34,7 +34,7 @@ from notifyflow.storage.session.statements import Unread
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.upkeep.adoption import Adoption
 from notifyflow.storage.upkeep.forgetting import Recipients
-from notifyflow.storage.upkeep.health import Heartbeat
+from notifyflow.storage.upkeep.health import HeartbeatChecks
 from notifyflow.storage.users import Users
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["AttemptRef", "AttemptToPoll", "Due", "Entry", "Ledger", "Line", "Place", "ReplyCode", "Tried", "Unread"]
+__all__ = ["AttemptRef", "AttemptToPoll", "DamagedPlace", "Due", "Entry", "Ledger", "Line", "ReplyCode", "Tried", "Unread"]
 
 
 class Ledger:
@@ -60,7 +60,7 @@ class Ledger:
         self.escalations = Escalations(unit)
         self.feeds = Feeds(unit)
         self.hand_overs = HandOvers(unit)
-        self.heartbeat = Heartbeat(unit)
+        self.heartbeat = HeartbeatChecks(unit)
         self.inbox = Inbox(unit)
         self.incidents = Incidents(unit)
         self.keys = Keys(unit)
@@ -70,7 +70,7 @@ class Ledger:
         self.providers = Providers(unit)
         self.recipients = Recipients(unit)
         self.replies = Replies(unit)
-        self.responses = Responses(unit)
+        self.responses = StoredResponses(unit)
         self.roster = StoredRoster(unit)
         self.set_asides = SetAsides(unit)
         self.steps = Steps(unit)

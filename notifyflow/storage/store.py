@@ -14,8 +14,8 @@ from peewee import Database, PeeweeException
 
 from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, StorageError, StorageUnavailable, UnsuitableConnection
 from notifyflow.storage import migrations
-from notifyflow.storage.dialects import Access, Trouble, dialect_for
-from notifyflow.storage.dialects.deadline import Deadline, Pauses
+from notifyflow.storage.dialects import TransactionMode, Trouble, dialect_for
+from notifyflow.storage.dialects.deadline import Deadline, RetryWaits
 from notifyflow.storage.insight import left_out
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
@@ -23,7 +23,7 @@ from notifyflow.storage.session.pool import ForkedInside, Pool
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
-    from notifyflow.storage.session.joined import Place
+    from notifyflow.storage.session.joined import DatabasePlace
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Store:
         """
         self._dialect = dialect_for(database_url)
         self._pool = Pool(self._dialect, pool_size)
-        self._place: Place | None = None
+        self._place: DatabasePlace | None = None
 
     @property
     def is_embedded(self) -> bool:
@@ -80,7 +80,9 @@ class Store:
             CommitUnknown: When the connection broke during the commit, which may have been done; it is not repeated.
             Refused: When the database refuses a statement: a bug, or tables that are not ours.
         """
-        return self._repeat(lambda db: Ledger(UnitOfWork(db)).run(use_case), self._deadline(timeout_s), Access.WRITE, tries)
+        return self._repeat(
+            lambda db: Ledger(UnitOfWork(db)).run(use_case), self._deadline(timeout_s), TransactionMode.WRITE, tries
+        )
 
     def join(self, connection: object, use_case: Callable[[Ledger], T]) -> T:
         """Run a use case in the open transaction of the application's connection; the application commits it or rolls it back.
@@ -102,7 +104,7 @@ class Store:
         joined = Joined(connection)
         place = self._place
         if place is None or not joined.is_at(place):  # the server may have been started again
-            place = self._place = self._repeat(place_of, self._deadline(_TIMEOUT_S), Access.READ)
+            place = self._place = self._repeat(place_of, self._deadline(_TIMEOUT_S), TransactionMode.READ)
             if not joined.is_at(place):
                 remedy = "Connect to the server and database that NOTIFYFLOW_DATABASE_URL names"
                 raise UnsuitableConnection("it is one to another database than that of notifyflow", remedy)
@@ -115,11 +117,11 @@ class Store:
             StorageUnavailable: When the database does not answer within 5 s.
             StorageError: When the database refuses a statement.
         """
-        return self._read(query, Access.READ)
+        return self._read(query, TransactionMode.READ)
 
     def read_one(self, query: Callable[[Reads], T]) -> T:
         """Read with one statement, as ``read``, but without a transaction: one round trip instead of three."""
-        return self._read(query, Access.BARE)
+        return self._read(query, TransactionMode.BARE)
 
     def now(self) -> datetime:
         """Return the database's time.
@@ -127,7 +129,7 @@ class Store:
         Raises:
             StorageUnavailable: When the database does not answer within 5 s.
         """
-        return self._repeat(self._dialect.now, self._deadline(_TIMEOUT_S), Access.BARE)
+        return self._repeat(self._dialect.now, self._deadline(_TIMEOUT_S), TransactionMode.BARE)
 
     def check_schema(self) -> None:
         """Refuse a database that this code may not use; change nothing.
@@ -139,7 +141,7 @@ class Store:
         """
         if self._dialect.is_missing():
             migrations.insist(0)
-        self._repeat(lambda db: migrations.check(db, self._dialect), self._deadline(_TIMEOUT_S), Access.BARE)
+        self._repeat(lambda db: migrations.check(db, self._dialect), self._deadline(_TIMEOUT_S), TransactionMode.BARE)
 
     def upgrade(self) -> int:
         """Bring the tables to this code's schema, in one transaction and under a lock; safe to call from many at once.
@@ -152,12 +154,14 @@ class Store:
             UnreleasedSchema: When an unreleased version made the database; it was not touched.
             StorageUnavailable: When the database does not answer.
         """
-        found = self._repeat(lambda db: migrations.read_version(db, self._dialect), self._deadline(_TIMEOUT_S), Access.READ)
+        found = self._repeat(
+            lambda db: migrations.read_version(db, self._dialect), self._deadline(_TIMEOUT_S), TransactionMode.READ
+        )
         if found >= migrations.WANTED:
             return 0
         deadline = self._deadline(_UPGRADE_TIMEOUT_S)
-        self._repeat(self._dialect.prepare, deadline, Access.BARE)
-        return self._repeat(lambda db: migrations.upgrade(db, self._dialect), deadline, Access.WRITE)
+        self._repeat(self._dialect.prepare, deadline, TransactionMode.BARE)
+        return self._repeat(lambda db: migrations.upgrade(db, self._dialect), deadline, TransactionMode.WRITE)
 
     def clean(self) -> None:
         """Remove copies of overwritten data from an embedded database's files.
@@ -166,7 +170,7 @@ class Store:
             StorageUnavailable: When others use an embedded file all the time, so that its write-ahead log cannot be truncated.
         """
         deadline = self._deadline(_TIMEOUT_S)
-        self._repeat(lambda db: self._dialect.clean(db, deadline), deadline, Access.BARE)
+        self._repeat(lambda db: self._dialect.clean(db, deadline), deadline, TransactionMode.BARE)
 
     @contextmanager
     def within(self, timeout_s: float) -> Iterator[Deadline]:
@@ -188,7 +192,7 @@ class Store:
         """Close the connections; the store must not be used afterwards."""
         self._pool.close()
 
-    def _read(self, query: Callable[[Reads], T], access: Access) -> T:
+    def _read(self, query: Callable[[Reads], T], access: TransactionMode) -> T:
         def work(db: Database) -> tuple[T, Reads]:
             reads = Reads(db)
             return query(reads), reads
@@ -200,8 +204,8 @@ class Store:
     def _deadline(self, timeout_s: float) -> Deadline:
         return Deadline(timeout_s, within=_WHOLE.get())
 
-    def _repeat(self, work: Callable[[Database], T], deadline: Deadline, access: Access, tries: int | None = None) -> T:
-        pauses = Pauses()
+    def _repeat(self, work: Callable[[Database], T], deadline: Deadline, access: TransactionMode, tries: int | None = None) -> T:
+        pauses = RetryWaits()
         met: list[str] = []
         trouble: StaleRow | PeeweeException | ForkedInside | None = None
         while True:
@@ -252,18 +256,20 @@ class Store:
             return self._dialect.unavailable(deadline.waited_s, self._dialect.describe(trouble), trouble)
         return self._dialect.unavailable(deadline.waited_s, str(trouble))
 
-    def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
-        write_lock = self._pool.write_lock.acquired(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
+    def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: TransactionMode) -> T:
+        write_lock = (
+            self._pool.write_lock.acquired(deadline) if self.is_embedded and access is TransactionMode.WRITE else nullcontext()
+        )
         with write_lock, self._pool.connection(deadline) as db:
             self._dialect.begin(db, access=access, deadline=deadline)
-            if access is Access.BARE:
+            if access is TransactionMode.BARE:
                 return work(db)
             try:
                 result = work(db)
             except BaseException:
                 _roll_back(db)
                 raise
-            if access is Access.WRITE:
+            if access is TransactionMode.WRITE:
                 self._commit(db, deadline, result)
             else:
                 db.commit()

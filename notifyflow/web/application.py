@@ -95,11 +95,11 @@ def build(context: Context) -> FastAPI:
     application.add_exception_handler(HTTPException, _respond_refused)
     application.add_exception_handler(RequestValidationError, _respond_invalid)
     application.state.context = context
-    application.add_middleware(Edge, notice=context.notice, is_secure=context.site.is_secure)
+    application.add_middleware(OuterMiddleware, notice=context.notice, is_secure=context.site.is_secure)
     return application
 
 
-class Edge:
+class OuterMiddleware:
     """Sets the headers of every response that has no others, and turns uncaught errors into responses that have them, too."""
 
     def __init__(self, app: ASGIApp, notice: str, *, is_secure: bool) -> None:

@@ -39,7 +39,7 @@ _CIRCUITS = {
 _WHY = {DeferralReason.CIRCUIT: "it does not answer", DeferralReason.SUSPENSION: "it refuses us"}
 
 
-class Span(StrEnum):
+class ChartSpan(StrEnum):
     """How far back the charts go."""
 
     HOUR = "hour"
@@ -59,7 +59,7 @@ class Indicator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ProviderLine:
     """One provider on one channel, as the page shows it."""
 
     channel: str
@@ -87,7 +87,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     def show(
         user: Annotated[CurrentUser, Depends(RequireRole(context, Role.VIEWER))],
         request: Request,
-        window: Annotated[Span, Query()] = Span.DAY,
+        window: Annotated[ChartSpan, Query()] = ChartSpan.DAY,
     ) -> Response:
         etag = respond.etag(context, with_time=True)
         if same := respond.unchanged(request, user, etag):
@@ -109,7 +109,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             "may_release": user.namespaces is None and user.role.includes(Role.ADMIN),
             "counted": COUNTED,
             "window": window,
-            "windows": list(Span),
+            "windows": list(ChartSpan),
             "charts": list(_charts(charts, system.now, zone)),
             "rolled_up_at": charts.rolled_up_at,
             "frame": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
@@ -203,17 +203,17 @@ def _policies(hazards: Sequence[Fault], rehearsed: Sequence[Fault] | None) -> In
     )
 
 
-def _rows(system: SystemHealth, charts: Charts) -> Iterator[Row]:
+def _rows(system: SystemHealth, charts: Charts) -> Iterator[ProviderLine]:
     calls = {(each.channel, each.provider): each for each in charts.providers}
     for each in system.providers:
         yield _row(each, calls.get((each.health.channel, each.health.provider)), system.now)
 
 
-def _row(status: ProviderStatus, calls: ProviderChart | None, now: datetime) -> Row:
+def _row(status: ProviderStatus, calls: ProviderChart | None, now: datetime) -> ProviderLine:
     health = status.health
     sign, word, tone = _CIRCUITS[circuit(health, now)]
     waits = health.throttled_until is not None and health.throttled_until > now
-    return Row(
+    return ProviderLine(
         channel=health.channel,
         provider=health.provider,
         sign=sign,

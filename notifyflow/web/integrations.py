@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from notifyflow.core import text
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.delivery.model import Via
 from notifyflow.core.forms import MAX_KEY
 from notifyflow.core.insight.schemas import FaultDocument
@@ -77,7 +77,7 @@ class AuthorizationHeader(IntegrationGate):
 class RoutingKey(IntegrationGate):
     """Reads the key from ``routing_key`` in the body, where PagerDuty's senders put it; such a body must be short."""
 
-    def __init__(self, context: Context, scope: Scope, bulkhead: Bulkhead) -> None:
+    def __init__(self, context: Context, scope: KeyScope, bulkhead: Bulkhead) -> None:
         super().__init__(context, scope)
         self._bulkhead = bulkhead
         self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=bulkhead.small_room, timeout_s=_TIMEOUT_S)
@@ -102,8 +102,8 @@ def _password(credentials: str) -> str:
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes."""
     routes = APIRouter(include_in_schema=False)
-    let_in = Depends(AuthorizationHeader(context, Scope.INGEST))
-    let_in_by_routing_key = Depends(RoutingKey(context, Scope.INGEST, bulkhead))
+    let_in = Depends(AuthorizationHeader(context, KeyScope.INGEST))
+    let_in_by_routing_key = Depends(RoutingKey(context, KeyScope.INGEST, bulkhead))
     read_body = Depends(Body(BODY_LIMIT_BYTES, room=bulkhead.room))
 
     @routes.post("/v1/alertmanager")

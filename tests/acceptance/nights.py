@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import EscalationState
 from notifyflow.core.insight.views import IncidentStatus
@@ -37,7 +37,7 @@ class Night:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self._key = driver.flow.access().create("prometheus", [Scope.INGEST], valid_for=None)[1]
+        self._key = driver.flow.access().create("prometheus", [KeyScope.INGEST], valid_for=None)[1]
 
     def fires(self, alert: str = "f", *, severity: str = "critical", **labels: str) -> None:
         """Let Alertmanager post that an alert fires."""

@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from tests.bench.scene import percentile, rows, sent_after, stand_ins
 
 HALF_OPEN, PAGES, EVERY_S, LONGEST_S = 5_000, 40, 0.25, 1.0
@@ -202,7 +202,7 @@ def main() -> int:
         variables = settings | {"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/notifyflow.db", "NOTIFYFLOW_DRAIN_S": "0"}
         log = Path(folder) / "log"
         with NotifyFlow(Settings.from_variables(variables)) as flow:
-            key = flow.access().create("sender", [Scope.INGEST], valid_for=None)[1]
+            key = flow.access().create("sender", [KeyScope.INGEST], valid_for=None)[1]
             flow.find("nothing")
             with _up(variables, log) as (port, pid):
                 kept_ms = _kept(port)

@@ -22,7 +22,7 @@ from fastapi import FastAPI
 from notifyflow import NotifyFlow, Settings
 from notifyflow.app import memory
 from notifyflow.cli.frame import serving
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.delivery.model import Incident, Severity
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.service.delivery.use_cases import UseCases
@@ -153,7 +153,7 @@ def measure() -> list[Cost]:
     costs = []
     with ExitStack() as stack:
         flow = stack.enter_context(_flow())
-        key = flow.access().create("attacker", list(Scope), valid_for=None)[1]
+        key = flow.access().create("attacker", list(KeyScope), valid_for=None)[1]
         whole = stack.enter_context(_listening(flow.asgi()))
         reading = stack.enter_context(_listening(application_of(Backend())))
         memory.freeze()
@@ -173,7 +173,7 @@ def measure() -> list[Cost]:
 def measure_storing() -> float:
     """Return the processor time of an incident with a large group, in seconds."""
     with _flow() as flow:
-        caller = ApiKey(id="1", name="sender", scopes=frozenset((Scope.INGEST,)), digest="", created_at=flow.access().now())
+        caller = ApiKey(id="1", name="sender", scopes=frozenset((KeyScope.INGEST,)), digest="", created_at=flow.access().now())
         use_cases = UseCases(flow._deps, lambda follow_ups: None, prepare=flow._database.prepare)
         handle = integrations_of(flow._store, use_cases, None).handle
         groups = [

@@ -19,7 +19,7 @@ from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
 from notifyflow.app import log_output
 from notifyflow.cli.frame import serving
 from notifyflow.core.delivery.model import Kind, NotificationState
-from notifyflow.core.delivery.policy import Retries, Schedule, Tier
+from notifyflow.core.delivery.policy import Retries, RetrySchedule, Tier
 from notifyflow.storage.store import Store
 from tests.bench.scene import rows, stand_ins
 from tests.chaos.field import Worker
@@ -33,7 +33,7 @@ MOST_GROWTH, MOST_MORE = 0.1, 2  # of memory; of threads, files or connections
 POLICY = Policy(
     name="soak",
     tiers=(Tier(name="primary", channels=CHANNELS),),
-    retries=Retries(normal=Schedule(delays=(timedelta(seconds=1),) * 5)),
+    retries=Retries(normal=RetrySchedule(delays=(timedelta(seconds=1),) * 5)),
 )
 _SERVING = "AnyIO worker thread"  # as many as there are requests at once, 40 at most; each ends when it was idle for 10 s
 _PAGE = Path(__file__).parents[2] / "docs" / "figures" / "soak.rst"

@@ -16,7 +16,7 @@ from typing import Any
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import NotificationState
-from notifyflow.core.delivery.policy import Policy, Retries, Schedule, Tier
+from notifyflow.core.delivery.policy import Policy, Retries, RetrySchedule, Tier
 from notifyflow.core.delivery.ports import Clock
 from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.sandbox.system import Sandbox
@@ -36,7 +36,7 @@ QUICK = {
 STUBBORN = Policy(
     name="stubborn",
     tiers=(Tier(name="primary", channels=("email", "slack")),),
-    retries=Retries(normal=Schedule(delays=(timedelta(milliseconds=200),) * 19, jitter=0)),
+    retries=Retries(normal=RetrySchedule(delays=(timedelta(milliseconds=200),) * 19, jitter=0)),
 )
 """A policy that retries soon and often: here processes die, not providers."""
 

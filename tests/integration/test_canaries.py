@@ -17,10 +17,10 @@ from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import DETAILS, NotificationState
-from notifyflow.core.delivery.policy import Policy, Retries, Schedule, Tier
+from notifyflow.core.delivery.policy import Policy, Retries, RetrySchedule, Tier
 from notifyflow.errors import NotifyflowError
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.sandbox.twilio import SMS_FROM
@@ -33,7 +33,7 @@ from tests.waiting import wait_until
 DEADLINE_S = 60
 MARK = "canary"
 NUMBER = "+15005550123"
-QUICK = Schedule(delays=(timedelta(milliseconds=10),), jitter=0)
+QUICK = RetrySchedule(delays=(timedelta(milliseconds=10),), jitter=0)
 ALL_AT_ONCE = Policy(
     name="all",
     tiers=(Tier(name="primary", channels=("email", "slack", "teams", "push", "sms", "voice")),),
@@ -121,7 +121,7 @@ def broker_messages(redis: Redis) -> str:
 def send_requests(flow: NotifyFlow) -> None:
     """Ask in many wrong ways, with marked values in every place."""
     client = Client(flow.asgi())
-    _, key = flow.access().create("pager", [Scope.INGEST, Scope.READ], valid_for=None)
+    _, key = flow.access().create("pager", [KeyScope.INGEST, KeyScope.READ], valid_for=None)
     stranger, known = ({"authorization": f"Bearer {each}", "x-twilio-signature": MARK} for each in (MARK, key))
     for path in (f"/a/{MARK}", f"/{MARK}?x={MARK}", "/callbacks/twilio/sms/a1", "/callbacks/twilio/voice/a1", "/callbacks/sns"):
         for method in ("GET", "POST"):

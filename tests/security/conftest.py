@@ -12,7 +12,7 @@ import uvicorn
 from notifyflow.app import NotifyFlow
 from notifyflow.cli.frame import serving
 from notifyflow.cli.frame.timed_http import HttpLimits
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
@@ -40,7 +40,7 @@ class Target:
         self.sandbox = sandbox
         self.port = port
         self.server = server
-        _, self.key = flow.access().create("attacker", [Scope.INGEST], valid_for=None)
+        _, self.key = flow.access().create("attacker", [KeyScope.INGEST], valid_for=None)
 
     def connect(self) -> socket.socket:
         """Open a connection for the attacker to send on."""

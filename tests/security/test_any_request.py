@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.core.namespaces import ALL, SHARED
@@ -147,7 +147,7 @@ def system(database_url: str, tmp_path: Path) -> Iterator[System]:
         done = [flow.notify(Incident(key=f"db-{number}", title="the lost orders db"), people) for number in range(3)]
         (made,) = flow.oncall.change(Wish(people=("ben",), ends_at=clock.now() + timedelta(days=300), by="ben"))
         known = {"incident_id": done[0].incident_id, "recipient_id": "ada", "schedule": "primary", "override_id": made.id}
-        _, key = flow.access().create("a", {Scope.READ, Scope.OPERATE}, valid_for=None, namespace=ALL)
+        _, key = flow.access().create("a", {KeyScope.READ, KeyScope.OPERATE}, valid_for=None, namespace=ALL)
         yield System(flow, known, visit(flow, Role.ADMIN), key)
 
 
@@ -249,7 +249,7 @@ def changed(body: Any, odd: Any) -> Iterator[Any]:
 
 
 def test_any_document_is_taken_or_refused(system: System) -> None:
-    _, ingest = system.flow.access().create("b", {Scope.INGEST}, valid_for=None, namespace=SHARED)
+    _, ingest = system.flow.access().create("b", {KeyScope.INGEST}, valid_for=None, namespace=SHARED)
     nested = ["[" * depth + "]" * depth for depth in (300, *range(900, 1_000, 15), 5_000)]
 
     def sent() -> Iterator[tuple[str, httpx.Response]]:

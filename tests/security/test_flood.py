@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from tests.security.conftest import Target, targeted
 from tests.waiting import wait_until
 
@@ -23,7 +23,7 @@ def test_three_thousand_mails_of_one_key_delay_anothers_only_by_those_being_sent
     """Only pages that are already claimed are sent first: one batch in each slot."""
     settings = {"CONCURRENT_SENDS": str(PLACES), "PROVIDER_LIMITS": "smtp=1000000,ses=1000000"}
     with targeted(tmp_path, "email: slow 100 ms", **settings) as target:
-        _, victim = target.flow.access().create("victim", [Scope.INGEST], valid_for=None)
+        _, victim = target.flow.access().create("victim", [KeyScope.INGEST], valid_for=None)
         for number in range(6):
             post(target, target.key, f"flood-{number}", [f"f{number}-{each}@example.com" for each in range(500)])
         wait_until(lambda: len(target.sandbox.inbox.messages()) >= PLACES, within_s=DEADLINE_S)

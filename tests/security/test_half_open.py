@@ -16,7 +16,7 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.cli.frame.timed_http import HttpLimits
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.model import NotificationState
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
@@ -175,7 +175,7 @@ def test_pages_leave_while_more_connections_are_open_than_there_are_files(tmp_pa
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow:
             flow.find("nothing")
-            _, key = flow.access().create("sender", [Scope.INGEST], valid_for=None)
+            _, key = flow.access().create("sender", [KeyScope.INGEST], valid_for=None)
             log = stack.enter_context((tmp_path / "log").open("wb"))
             up = subprocess.Popen(
                 [PROGRAM, "up", "--port", "0"],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from tests.security.conftest import Target, targeted
 
 DIRECTORY = """
@@ -45,7 +45,7 @@ def test_a_key_brings_few_strangers_a_minute_and_what_is_refused_is_not_stored(l
     assert "add the recipients to the directory" in problem["detail"]
     assert "+1500" not in problem["detail"]
     assert limited.flow.find("k3") is None
-    _, other = limited.flow.access().create("other", [Scope.INGEST], valid_for=None)
+    _, other = limited.flow.access().create("other", [KeyScope.INGEST], valid_for=None)
     assert post(limited, other, "k4", stranger(4))[0] == 201, "each namespace has a limit of its own"
 
 

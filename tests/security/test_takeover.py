@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.model import IncidentState, NotificationState
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.inbox import Message
@@ -40,7 +40,7 @@ class Victim:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        _, self.key = target.flow.access().create("prometheus", [Scope.INGEST], valid_for=None)
+        _, self.key = target.flow.access().create("prometheus", [KeyScope.INGEST], valid_for=None)
         assert self.post("/v1/alertmanager", {"alerts": [ALERT]}, self.key) == 202
         wait_until(lambda: bool(self.messages(ADAS_MAIL)))
         self.before = self.status
@@ -141,7 +141,7 @@ def test_a_key_for_ingest_shows_nothing_even_of_an_incident_whose_id_is_known(vi
 
 
 def test_a_key_to_operate_elsewhere_finds_no_incident_by_an_id_that_it_knows(victim: Victim):
-    _, key = victim.target.flow.access().create("attacker", [Scope.READ, Scope.OPERATE], valid_for=None)
+    _, key = victim.target.flow.access().create("attacker", [KeyScope.READ, KeyScope.OPERATE], valid_for=None)
     headers = {"authorization": f"Bearer {key}", "content_type": "application/json"}
     place = f"/v1/incidents/{victim.status.facts.id}"
     for verb, body in (("acknowledge", b"{}"), ("resolve", b"{}"), ("page-again", b'{"recipient": "ada"}')):

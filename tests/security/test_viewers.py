@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.namespaces import ALL
 from tests.dashboard import visit
@@ -27,7 +27,7 @@ def test_sixty_viewers_of_an_incident_of_thousands_hold_up_no_alert(target: Targ
     assert submit(target, "crowd", PEOPLE) == 201
     cookies = visit(target.flow, Role.VIEWER).cookies
     path = path.format(target.status("crowd").facts.id)
-    _, key = target.flow.access().create("reports", {Scope.READ}, valid_for=None, namespace=ALL)
+    _, key = target.flow.access().create("reports", {KeyScope.READ}, valid_for=None, namespace=ALL)
     headers = {
         "Host": "notify.example",
         "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),

@@ -49,8 +49,8 @@ from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.record import Lease, Recording
 from notifyflow.pipeline.transaction import set_aside as set_aside_rows
 from notifyflow.pipeline.transaction import set_use_case, sparing, use_case
-from notifyflow.pipeline.transaction.group_commit import Deadline, GroupCommit
-from notifyflow.pipeline.transaction.halving import Part, Parts
+from notifyflow.pipeline.transaction.group_commit import GroupCommit, ItemDeadline
+from notifyflow.pipeline.transaction.halving import SetPart, SetParts
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies
 from notifyflow.pipeline.transaction.pressure import Pressure
 from notifyflow.pipeline.transaction.running import Transaction
@@ -300,7 +300,7 @@ def _forget_locked(*given: Any, **named: Any) -> Claims:
     return replace(claim(*given, **named), locked=frozenset())
 
 
-def _report_at_once(group_commit: GroupCommit[Any, Any], items: Sequence[Any], *, until: Deadline | None = None) -> None:
+def _report_at_once(group_commit: GroupCommit[Any, Any], items: Sequence[Any], *, until: ItemDeadline | None = None) -> None:
     """Take outcomes for recorded before their commit, which comes with those of the next call."""
     if not all(isinstance(pending.item, Recording) for pending in items):
         _wait_for(group_commit, items, until=until)
@@ -368,10 +368,10 @@ def _mute_what_seems_broken(tx: Transaction, context: DecisionContext, contact: 
     return replace(context, notifications=tuple(map(silenced, context.notifications)))
 
 
-_reasons = escalation._Subject._reasons
+_reasons = escalation._EscalationSubject._reasons
 
 
-def _all_reasons_but_silence(subject: escalation._Subject, *, is_over: bool) -> Iterator[str]:
+def _all_reasons_but_silence(subject: escalation._EscalationSubject, *, is_over: bool) -> Iterator[str]:
     return (each for each in _reasons(subject, is_over=is_over) if each != "unproven")
 
 
@@ -480,7 +480,7 @@ def _foresee_no_call(fresh: DecisionContext, models: Mapping[str, ChannelModel])
 
 _due, _of_timers, _forecast = next_events._due, next_events._of_timers, forecast.forecast
 _page_or_wait = operations._page_or_wait
-_steps_of, _alert = StepReads.of, escalation._Subject._alert
+_steps_of, _alert = StepReads.of, escalation._EscalationSubject._alert
 _record, _add, _wait_for, _state_of = recording.record, Recordings.add, GroupCommit.wait_for, lifecycle.state_of
 _inform, _quiet_until, _completed = outages.inform, quiet.quiet_until, record._completed
 _handle_all = SetUseCase.handle_all
@@ -532,7 +532,7 @@ def _as_if_never_made(stored: StoredOverride) -> Override:
     return made if stored.cancelled_at is None else replace(made, ends_at=made.begins_at)
 
 
-def _blame_pairs(running: Any, parts: Parts[int], part: Part[int]) -> None:
+def _blame_pairs(running: Any, parts: SetParts[int], part: SetPart[int]) -> None:
     """Blame two neighbours instead of halving them."""
     known = len(parts._left)
     _run_part(running, parts, part)
@@ -547,15 +547,15 @@ _run_part = _SetRun._run_part
 @contextmanager
 def _without_halving() -> Iterator[None]:
     """Try a set that others are in the way of as it is, for as long as there is time, now and the next time."""
-    halve = Parts.halve
+    halve = SetParts.halve
 
-    def insist(parts: Parts[Any], part: Part[Any], error: Exception) -> bool:
+    def insist(parts: SetParts[Any], part: SetPart[Any], error: Exception) -> bool:
         if set_aside_rows.is_damage(error) or not isinstance(error, Contended):
             return halve(parts, part, error)
         parts.put_back(replace(part, is_insisted_on=True))
         return True
 
-    with swapped(Parts, "halve", insist), swapped(Pressure, "met", lambda pressure, use_case, count: None):
+    with swapped(SetParts, "halve", insist), swapped(Pressure, "met", lambda pressure, use_case, count: None):
         yield
 
 
@@ -705,7 +705,7 @@ MUTANTS = (
     ),
     Mutant(
         "silence without an alert",
-        swap=lambda: swapped(escalation._Subject, "_reasons", _all_reasons_but_silence),
+        swap=lambda: swapped(escalation._EscalationSubject, "_reasons", _all_reasons_but_silence),
         known=9,
     ),
     Mutant(
@@ -770,7 +770,9 @@ MUTANTS = (
     ),
     Mutant("duty that is read when it is shown", swap=lambda: swapped(StepReads, "of", _duty_at_display), known=5),
     Mutant(
-        "a run that ends in two alerts", swap=lambda: swapped(escalation._Subject, "_alert", _alert_beside_the_chain), known=4
+        "a run that ends in two alerts",
+        swap=lambda: swapped(escalation._EscalationSubject, "_alert", _alert_beside_the_chain),
+        known=4,
     ),
     Mutant("a hand-over that each worker tells", swap=_without_hand_over_marks, known=57),
     Mutant("a message for each click", swap=lambda: swapped(hand_overs, "QUIET_FOR", timedelta()), known=62),

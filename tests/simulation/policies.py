@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.delivery.policy import Acknowledgement, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
+from notifyflow.core.delivery.policy import Acknowledgement, Failed, Policy, Repeat, Retries, RetrySchedule, Tier, Unacknowledged
 from notifyflow.core.intake.policy_validation import validate_policy
 from tests.simulation.outside import CHANNELS
 
@@ -20,8 +20,10 @@ def small_policy(chance: Random, shutting: Random) -> Policy:
         shutting: Draws which of its later tiers are shut for which severities.
     """
 
-    def schedule() -> Schedule:
-        return Schedule(delays=tuple(timedelta(seconds=chance.choice((1, 5, 20))) for _ in range(chance.choice((0, 1, 2, 3)))))
+    def schedule() -> RetrySchedule:
+        return RetrySchedule(
+            delays=tuple(timedelta(seconds=chance.choice((1, 5, 20))) for _ in range(chance.choice((0, 1, 2, 3))))
+        )
 
     names = chance.sample(CHANNELS, k=chance.randint(3, 6))
     cuts = sorted(chance.sample(range(1, len(names)), k=chance.choice((1, 2))))

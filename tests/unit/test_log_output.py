@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from notifyflow.app.log_output import LineFormatter, SameLineOnce
-from notifyflow.log import Line
+from notifyflow.log import LogMessage
 
 
 def a_record(msg: object = "text", **facts: Any) -> logging.LogRecord:
-    message = Line("web.access_denied", facts) if facts else msg
+    message = LogMessage("web.access_denied", facts) if facts else msg
     record = logging.LogRecord("notifyflow.web", logging.WARNING, "file.py", 1, message, (), None)
     record.created = 1_795_867_200.25
     return record

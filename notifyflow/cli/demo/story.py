@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from notifyflow.core.delivery.model import Incident, Recipient, Severity
-from notifyflow.core.delivery.policy import DEFAULT, Policy, Retries, Schedule
+from notifyflow.core.delivery.policy import DEFAULT, Policy, Retries, RetrySchedule
 from notifyflow.sandbox.system import Sandbox
 
 INCIDENT = Incident(
@@ -16,8 +16,8 @@ INCIDENT = Incident(
     labels={"team": "orders"},
 )
 
-_SOON = Schedule(delays=(timedelta(milliseconds=400), timedelta(milliseconds=800)))
-_CALLS = Schedule(delays=(timedelta(seconds=1),) * 19)
+_SOON = RetrySchedule(delays=(timedelta(milliseconds=400), timedelta(milliseconds=800)))
+_CALLS = RetrySchedule(delays=(timedelta(seconds=1),) * 19)
 POLICY = Policy(
     name="demo",
     tiers=DEFAULT.tiers,

@@ -43,12 +43,12 @@ def schedules_and_people() -> Iterable[str]:
     return [*names.schedules, *names.people]
 
 
-class _Names(NamedTuple):
+class _KnownNames(NamedTuple):
     schedules: Iterable[str]
     people: Iterable[str]
 
 
-def _names() -> _Names:
+def _names() -> _KnownNames:
     from notifyflow.core.oncall.directory import NOBODY
 
     def query(reads: "Reads") -> "tuple[Directory, list[str]]":
@@ -57,7 +57,7 @@ def _names() -> _Names:
     directory, paged = _read(query, (NOBODY, list[str]()))
     if directory is NOBODY:
         directory = _of_file()
-    return _Names([f"@{name}" for name in directory.schedules], dict.fromkeys([*directory.recipients, *filter(None, paged)]))
+    return _KnownNames([f"@{name}" for name in directory.schedules], dict.fromkeys([*directory.recipients, *filter(None, paged)]))
 
 
 def _of_file() -> "Directory":

@@ -10,7 +10,7 @@ from rich.text import Text
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.cli.frame import screen
-from notifyflow.cli.frame.connections import Connection, Tries, url_faults
+from notifyflow.cli.frame.connections import ConnectionTry, Tries, url_faults
 from notifyflow.cli.frame.exits import Exit
 from notifyflow.cli.frame.options import AsJson, flag
 from notifyflow.cli.frame.rehearsed import findings, people_of
@@ -39,7 +39,7 @@ class Report:
         unused: Each channel that is not used to what it lacks.
     """
 
-    connections: Sequence[Connection]
+    connections: Sequence[ConnectionTry]
     channels: Mapping[str, Channel]
     paging: Mapping[str, str]
     faults: Sequence[Fault]
@@ -136,7 +136,7 @@ def _print_json(report: Report) -> None:
     )
 
 
-def _result(connection: Connection) -> Mapping[str, object]:
+def _result(connection: ConnectionTry) -> Mapping[str, object]:
     return {"is_good": connection.is_good, "detail": connection.detail}
 
 

@@ -26,7 +26,7 @@ _FOR_ALL = ("HTTPS_PROXY", "CA_BUNDLE", "TRUSTED_ENDPOINTS")  # a request withou
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class ConnectionTry:
     """The result of one try.
 
     Attributes:
@@ -56,23 +56,23 @@ class Tries:
     wrong: Collection[str]
     channels: Mapping[str, Channel]
 
-    def run(self) -> Iterator[Connection]:
+    def run(self) -> Iterator[ConnectionTry]:
         """Try all at once, and yield the results in order."""
         tries = tuple(self._tries())
         with ThreadPoolExecutor(max_workers=len(tries)) as threads:
             yield from threads.map(_result, *zip(*tries, strict=True))
 
-    def skip(self) -> Iterator[Connection]:
+    def skip(self) -> Iterator[ConnectionTry]:
         """Yield what would be tried."""
         return (of for of, _ in self._tries())
 
-    def _tries(self) -> Iterator[tuple[Connection, Try]]:
+    def _tries(self) -> Iterator[tuple[ConnectionTry, Try]]:
         for name, attempt in (("database", try_database), ("broker", try_broker)):
             if not self._is_wrong(f"{name.upper()}_URL"):
-                yield Connection(name=name), partial(attempt, self.settings)
+                yield ConnectionTry(name=name), partial(attempt, self.settings)
         for provider, carries in self._providers():
             is_wrong = self._is_wrong(*_FOR_ALL, *provider.setting_prefixes)
-            yield Connection(name=provider.name, channels=carries), _held_back if is_wrong else partial(try_provider, provider)
+            yield ConnectionTry(name=provider.name, channels=carries), _held_back if is_wrong else partial(try_provider, provider)
 
     def _providers(self) -> Iterator[tuple[Provider, tuple[str, ...]]]:
         carried: dict[str, list[tuple[str, Provider]]] = {}
@@ -86,7 +86,7 @@ class Tries:
         return any(name.startswith(tuple(PREFIX + each for each in prefixes)) for name in self.wrong)
 
 
-def _result(of: Connection, attempt: Try) -> Connection:
+def _result(of: ConnectionTry, attempt: Try) -> ConnectionTry:
     try:
         is_good, detail = attempt()
     except Exception as error:  # noqa: BLE001 - no error of a plug-in, or over a bad CA bundle, may hide the other results

@@ -19,7 +19,7 @@ Block = Callable[[Cells], Sequence[Text]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class LineTable:
     """Rows of cells under names.
 
     Attributes:

@@ -11,7 +11,7 @@ from rich.text import Text
 import notifyflow
 from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli.frame import completion, screen
-from notifyflow.cli.frame.line_table import Cells, Rows
+from notifyflow.cli.frame.line_table import Cells, LineTable
 from notifyflow.cli.frame.options import AsJson, Limit, Since, Within, span_option, within
 from notifyflow.cli.frame.picture import NOTIFICATION, explain
 from notifyflow.cli.frame.screen import plain
@@ -76,7 +76,7 @@ def log(
 def table(messages: Sequence[LoggedMessage]) -> RenderableType:
     """Draw some messages."""
     names = ("Queued", "Recipient", "Way", "State", "Incident", "How it went")
-    return Rows(names, [_cells(each) for each in messages], flexible="How it went", is_cut=False, block=_block)
+    return LineTable(names, [_cells(each) for each in messages], flexible="How it went", is_cut=False, block=_block)
 
 
 def _cells(message: LoggedMessage) -> Cells:

@@ -13,7 +13,7 @@ import notifyflow
 from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli import pauses
 from notifyflow.cli.frame import completion, screen
-from notifyflow.cli.frame.line_table import Cells, Rows
+from notifyflow.cli.frame.line_table import Cells, LineTable
 from notifyflow.cli.frame.options import AsJson, Limit, Since, Within, flag, label_pairs, within
 from notifyflow.cli.frame.picture import INCIDENT, SEVERITY
 from notifyflow.cli.frame.screen import plain
@@ -139,7 +139,7 @@ def table(found: Sequence[IncidentLine]) -> RenderableType:
         for each in found
     ]
     names = (*names, "Chain") if has_chains else names
-    return Rows(names, rows, flexible="Title", is_cut=True, block=partial(_block, names))
+    return LineTable(names, rows, flexible="Title", is_cut=True, block=partial(_block, names))
 
 
 def _block(names: Sequence[str], row: Cells) -> Sequence[Text]:

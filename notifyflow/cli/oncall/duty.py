@@ -21,7 +21,7 @@ from notifyflow.core.oncall.duty_documents import OverrideDocument, duty_documen
 from notifyflow.core.oncall.duty_report import Duty
 from notifyflow.core.oncall.overrides import Swap, Wish, find_schedule
 from notifyflow.core.oncall.schedule_forms import MARK
-from notifyflow.core.oncall.schedules import Override, Shift, Why
+from notifyflow.core.oncall.schedules import DutyReason, Override, Shift
 from notifyflow.core.text import listed
 
 if TYPE_CHECKING:
@@ -250,7 +250,10 @@ def _show_shifts(duty: Duty) -> None:
     for each in duty.shifts:
         ends = "" if each.ends_at >= LATEST else _time(each.ends_at, zone)
         table.add_row(
-            _time(max(each.begins_at, duty.at), zone), ends, _people(duty, each), "override" if each.why is Why.OVERRIDE else ""
+            _time(max(each.begins_at, duty.at), zone),
+            ends,
+            _people(duty, each),
+            "override" if each.why is DutyReason.OVERRIDE else "",
         )
     screen.out.print()
     screen.out.print(f"{MARK}{screen.plain(duty.schedule.name)}, in {duty.schedule.timezone}:", markup=False)
@@ -290,7 +293,7 @@ def _name(duty: Duty) -> Text:
 
 def _people(duty: Duty, shift: Shift) -> Text:
     if shift.people:
-        how = " (as last known)" if shift.why is Why.LAST_KNOWN else ""
+        how = " (as last known)" if shift.why is DutyReason.LAST_KNOWN else ""
         return Text(screen.plain(listed(shift.people) + how))
     return Text("nobody", style="dim" if duty.schedule.may_have_gaps else "bold red")
 

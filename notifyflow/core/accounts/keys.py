@@ -17,7 +17,7 @@ from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, Mi
 _PREFIX = "nf"
 
 
-class Scope(StrEnum):
+class KeyScope(StrEnum):
     """A permission of a key; no scope includes another."""
 
     INGEST = "ingest"
@@ -42,7 +42,7 @@ class ApiKey:
 
     id: str
     name: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[KeyScope]
     digest: str
     created_at: datetime
     namespace: str = ""
@@ -83,14 +83,14 @@ def read(presented: str) -> tuple[str, str]:
     return key_id, secret
 
 
-def namespace_of(name: str, scopes: Collection[Scope], requested: str | None) -> str:
+def namespace_of(name: str, scopes: Collection[KeyScope], requested: str | None) -> str:
     """Return the namespace of a new key: the requested one, or else the key's name.
 
     Raises:
         InvalidNamespace: When the key cannot have that namespace; with the scope ``ingest`` it cannot have all.
     """
     namespace = name if requested is None else requested
-    may_be_all = requested is not None and Scope.INGEST not in scopes
+    may_be_all = requested is not None and KeyScope.INGEST not in scopes
     if faults := tuple(namespaces.faults("--namespace", namespace, may_be_all=may_be_all)):
         raise InvalidNamespace(faults)
     return namespace
@@ -117,7 +117,7 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def authorise(key: ApiKey | None, secret: str, scope: Scope, *, now: datetime) -> ApiKey:
+def authorise(key: ApiKey | None, secret: str, scope: KeyScope, *, now: datetime) -> ApiKey:
     """Return the key with the presented id if its secret is right, it is in force and it has the scope.
 
     An error for a wrong secret, or for no key, says nothing about the key.

@@ -295,7 +295,7 @@ def _plans(steps: Iterable[StepFacts]) -> list[tuple[tuple[str, ...], timedelta]
 
 
 @dataclass(slots=True, kw_only=True)
-class _Subject:
+class _StepSubject:
     """The subject of the machine: the target state."""
 
     state: str
@@ -309,7 +309,7 @@ class _Subject:
 
 
 def _fire(step: StepFacts, event: str, target: StepState, **changed: object) -> StepUpdate:
-    subject = _Subject(state=str(step.state), target=target)
+    subject = _StepSubject(state=str(step.state), target=target)
     if not _MACHINE.fire(event, subject):
         return StepUpdate(after=step, event=event, has_moved=False)
     stopped: dict[str, object] = {} if subject.state == StepState.WAITING else {"due_at": None}

@@ -28,7 +28,7 @@ recipient's next round is due, by the policy or since an address has changed.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class LoggedMove:
     """One line for the transition log."""
 
     event: str
@@ -105,7 +105,7 @@ class Decided:
     """
 
     after: EscalationFacts
-    steps: tuple[Step, ...] = ()
+    steps: tuple[LoggedMove, ...] = ()
     effects: tuple[Effect, ...] = ()
 
 
@@ -117,7 +117,7 @@ def start(context: DecisionContext, *, now: datetime) -> Decided:
         now: The time of the decision.
     """
     new = replace(context, escalation=replace(context.escalation, next_round_at=rounds.due_at(context)))
-    subject = _Subject(new, now)
+    subject = _EscalationSubject(new, now)
     subject.decide("timer_due", is_start=True)
     escalation = subject.context.escalation
     is_unreachable = escalation.state is EscalationState.EXHAUSTED
@@ -139,7 +139,7 @@ def decide(context: DecisionContext, *, event: Cause, now: datetime) -> Decided:
             return _readdressed(context)
     if event == "round_due" and not _is_round_due(context, now):
         event = "timer_due"
-    subject = _Subject(context, now)
+    subject = _EscalationSubject(context, now)
     subject.decide(event)
     return subject.decided()
 
@@ -174,14 +174,14 @@ def acknowledge(context: DecisionContext, *, now: datetime) -> Decided:
     """End an escalation whose recipient, or whose whole incident, has acknowledged."""
     if not _is_live(context.escalation):
         return Decided(after=context.escalation)
-    subject = _Subject(context, now)
+    subject = _EscalationSubject(context, now)
     _MACHINE.fire("acknowledged", subject)
     return subject.decided()
 
 
 def close(context: DecisionContext, *, event: Literal["resolved", "replaced"], now: datetime) -> Decided:
     """End an escalation whose incident is resolved, or that a newer round replaces; ``after.is_current`` is False."""
-    subject = _Subject(replace(context, escalation=replace(context.escalation, is_current=False)), now)
+    subject = _EscalationSubject(replace(context, escalation=replace(context.escalation, is_current=False)), now)
     _MACHINE.fire(event, subject)
     return subject.decided()
 
@@ -208,13 +208,13 @@ def _is_live(escalation: EscalationFacts) -> bool:
     return escalation.is_current and _MACHINE.table.cell(escalation.state, "timer_due") is Cell.MOVES
 
 
-class _Subject:
+class _EscalationSubject:
     """The subject of the machine: a decision context, with the steps and effects so far."""
 
     def __init__(self, context: DecisionContext, now: datetime) -> None:
         self.state = str(context.escalation.state)
         self.context = context
-        self.steps: list[Step] = []
+        self.steps: list[LoggedMove] = []
         self.effects: list[Effect] = []
         self._now = now
 
@@ -364,7 +364,7 @@ class _Subject:
         escalation = self.context.escalation
         self._update(replace(escalation, state=EscalationState(move.target), tier=escalation.tier if tier is None else tier))
         if detail or move.source != move.target:
-            self.steps.append(Step(event=move.event, source=move.source, target=move.target, detail=detail or {}))
+            self.steps.append(LoggedMove(event=move.event, source=move.source, target=move.target, detail=detail or {}))
 
     def _update(self, escalation: EscalationFacts) -> None:
         self.context = replace(self.context, escalation=escalation)

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Self
 
 from notifyflow.core.faults import Faults
-from notifyflow.core.forms import Codec, Node, Refused, codec_of
+from notifyflow.core.forms import Codec, Node, UnreadableValue, codec_of
 from notifyflow.errors import InvalidIncident
 
 _codec: Callable[[Any], Codec[Any]] = cache(codec_of)
@@ -25,7 +25,7 @@ class FileValue:
             InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
         """
         faults = Faults()
-        with suppress(Refused):
+        with suppress(UnreadableValue):
             given: Self = _codec(cls).read(Node("", fields, faults))
             if not faults:
                 return given

@@ -90,7 +90,7 @@ def go_on(facts: IncidentFacts, *, now: datetime) -> IncidentUpdate:
 
 
 def _fire(facts: IncidentFacts, event: str, now: datetime, **given: Any) -> IncidentUpdate:
-    subject = _Subject(state=str(facts.state), facts=facts, now=now, **given)
+    subject = _IncidentSubject(state=str(facts.state), facts=facts, now=now, **given)
     _MACHINE.fire(event, subject)
     after = replace(subject.facts, state=IncidentState(subject.state))
     has_moved = after.state is not facts.state or subject.needs_round or subject.has_gone_on
@@ -98,7 +98,7 @@ def _fire(facts: IncidentFacts, event: str, now: datetime, **given: Any) -> Inci
 
 
 @dataclass(slots=True, kw_only=True)
-class _Subject:
+class _IncidentSubject:
     """The subject of the machine: an incident, and the arguments of the event."""
 
     state: str

@@ -14,7 +14,7 @@ from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outc
 from notifyflow.core.delivery.intervals import Interval
 from notifyflow.core.delivery.machines import MACHINES, Move
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Receipt, Result
-from notifyflow.core.delivery.policy import Schedule
+from notifyflow.core.delivery.policy import RetrySchedule
 from notifyflow.core.delivery.retry import next_due, resend_at
 from notifyflow.errors import IllegalMove, StorageError
 
@@ -102,7 +102,7 @@ def record(
     attempt_id: str,
     outcome: Outcome,
     *,
-    schedule: Schedule,
+    schedule: RetrySchedule,
     now: datetime,
     fraction: float,
     doubt_resolution_time: timedelta = _AT_ONCE,
@@ -170,7 +170,7 @@ def receive(
     attempt_id: str,
     receipt: Receipt,
     *,
-    schedule: Schedule,
+    schedule: RetrySchedule,
     now: datetime,
     fraction: float,
     intervals: tuple[Interval, ...] = (),
@@ -219,7 +219,7 @@ def stop(row: NotificationFacts, event: StopEvent, *, now: datetime) -> Moved:
 def _retry_at(
     row: NotificationFacts,
     *,
-    schedule: Schedule,
+    schedule: RetrySchedule,
     now: datetime,
     fraction: float,
     intervals: tuple[Interval, ...],
@@ -239,7 +239,7 @@ def _retry_at(
     return due_at and resend_at(due_at, severity=row.severity, called_at=now, doubt_resolution_time=doubt_resolution_time)
 
 
-class _Subject:
+class _NotificationSubject:
     """The subject of the machine.
 
     Attributes:
@@ -314,7 +314,7 @@ def _fire(
     is_end: bool = False,
 ) -> Moved:
     """Fire an event; the end of a call is logged even if the state stays, since the metrics are made from the log."""
-    subject = _Subject(row, before.state, now, due or (lambda _: now))
+    subject = _NotificationSubject(row, before.state, now, due or (lambda _: now))
     is_end &= _MACHINE.fire(event, subject)
     return Moved(after=subject.row, event=event, has_moved=is_end or subject.row.state is not before.state)
 

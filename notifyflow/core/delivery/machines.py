@@ -27,7 +27,7 @@ class Cell(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class MachineEvent:
     """One row of a table: an event with its effect in each state.
 
     Attributes:
@@ -51,7 +51,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class MachineTable:
     """One machine as data.
 
     Attributes:
@@ -66,13 +66,13 @@ class Table:
     states: Mapping[str, str]
     initial_states: tuple[str, ...]
     ends: tuple[str, ...]
-    events: tuple[Event, ...]
-    _by_name: Mapping[str, Event] = field(init=False, repr=False, compare=False)
+    events: tuple[MachineEvent, ...]
+    _by_name: Mapping[str, MachineEvent] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {event.name: event for event in self.events})
 
-    def event(self, name: str) -> Event:
+    def event(self, name: str) -> MachineEvent:
         """Return an event by its name.
 
         Raises:
@@ -112,7 +112,7 @@ class Machine:
     A subject has a ``state`` and the methods that the table names as guards and effects; each is called with the :class:`Move`.
     """
 
-    table: Table
+    table: MachineTable
     _engine: Engine = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -160,26 +160,26 @@ N = NotificationState
 _AT_REST = tuple(state for state in N if state in AT_REST)
 
 
-def _recorded(name: str, meaning: str, *from_sending: str, from_delivered: tuple[str, ...] = (N.DELIVERED,)) -> Event:
-    return Event(name, meaning, {N.SENDING: from_sending, N.DELIVERED: from_delivered}, late=(N.CANCELLED,))
+def _recorded(name: str, meaning: str, *from_sending: str, from_delivered: tuple[str, ...] = (N.DELIVERED,)) -> MachineEvent:
+    return MachineEvent(name, meaning, {N.SENDING: from_sending, N.DELIVERED: from_delivered}, late=(N.CANCELLED,))
 
 
-def _reported(name: str, meaning: str, leads_to: Mapping[str, tuple[str, ...]]) -> Event:
+def _reported(name: str, meaning: str, leads_to: Mapping[str, tuple[str, ...]]) -> MachineEvent:
     """Return the event of a receipt: every state but CANCELLED may stay as it is."""
     moves: _Moves = {state: (*leads_to.get(state, ()), state) for state in N if state is not N.CANCELLED}
-    return Event(name, meaning, moves, late=(N.CANCELLED,))
+    return MachineEvent(name, meaning, moves, late=(N.CANCELLED,))
 
 
-def _ended(name: str, meaning: str) -> Event:
-    return Event(name, meaning, {N.QUEUED: (N.FAILED,)}, late=_AT_REST)
+def _ended(name: str, meaning: str) -> MachineEvent:
+    return MachineEvent(name, meaning, {N.QUEUED: (N.FAILED,)}, late=_AT_REST)
 
 
-def _stopped(name: str, meaning: str) -> Event:
+def _stopped(name: str, meaning: str) -> MachineEvent:
     moves: _Moves = {state: (state,) for state in N if state is not N.CANCELLED}
-    return Event(name, meaning, {**moves, N.QUEUED: (N.CANCELLED,)}, late=(N.CANCELLED,))
+    return MachineEvent(name, meaning, {**moves, N.QUEUED: (N.CANCELLED,)}, late=(N.CANCELLED,))
 
 
-NOTIFICATION = Table(
+NOTIFICATION = MachineTable(
     name="notification",
     states={
         N.QUEUED: "Waits to be sent, now or when its next attempt is due",
@@ -192,13 +192,13 @@ NOTIFICATION = Table(
     initial_states=(N.QUEUED,),
     ends=(N.CANCELLED,),
     events=(
-        Event(
+        MachineEvent(
             "claimed",
             "A worker claimed it under a lease and begins an attempt",
             {N.QUEUED: (N.SENDING,)},
             late=_AT_REST,
         ),
-        Event("deferred", "It was due, but a limit, an open circuit or a pause defers it", {N.QUEUED: (N.QUEUED,)}),
+        MachineEvent("deferred", "It was due, but a limit, an open circuit or a pause defers it", {N.QUEUED: (N.QUEUED,)}),
         _recorded("accepted", "The provider accepted the attempt", N.SENT, N.QUEUED, N.FAILED, N.CANCELLED),
         _recorded("refused", "The attempt failed temporarily, or our account was refused", N.QUEUED, N.FAILED, N.CANCELLED),
         _recorded("refused_for_good", "The attempt failed permanently", N.FAILED, from_delivered=(N.DELIVERED, N.FAILED)),
@@ -240,17 +240,17 @@ _LIVE: tuple[str, ...] = tuple(state for state in E if state in LIVE)
 _CLOSED = tuple(state for state in E if state in CLOSED)
 
 
-def _decision(name: str, meaning: str) -> Event:
+def _decision(name: str, meaning: str) -> MachineEvent:
     """Return the event of a decision: every move among the three live states is legal, and the facts name the target."""
-    return Event(name, meaning, dict.fromkeys(_LIVE, _LIVE), late=_CLOSED)
+    return MachineEvent(name, meaning, dict.fromkeys(_LIVE, _LIVE), late=_CLOSED)
 
 
-def _closing(name: str, meaning: str) -> Event:
+def _closing(name: str, meaning: str) -> MachineEvent:
     moves: _Moves = {E.ACTIVE: (E.CANCELLED,), E.REACHED: (E.REACHED,), E.EXHAUSTED: (E.EXHAUSTED,)}
-    return Event(name, meaning, moves, late=_CLOSED, guard="", then="stop_pages")
+    return MachineEvent(name, meaning, moves, late=_CLOSED, guard="", then="stop_pages")
 
 
-ESCALATION = Table(
+ESCALATION = MachineTable(
     name="escalation",
     states={
         E.ACTIVE: "A page is queued, being sent or awaiting a receipt, or the timer of a tier is running",
@@ -262,7 +262,7 @@ ESCALATION = Table(
     initial_states=(E.ACTIVE, E.EXHAUSTED),
     ends=_CLOSED,
     events=(
-        Event(
+        MachineEvent(
             "tier_opened",
             "A rule of the next tier is met, or the tier in force has no address",
             dict.fromkeys(_LIVE, (E.ACTIVE,)),
@@ -278,7 +278,7 @@ ESCALATION = Table(
         _decision(
             "round_due", "The recipient's next round is due, by the policy or since an address changed; or the last one is over"
         ),
-        Event(
+        MachineEvent(
             "acknowledged",
             "Its recipient acknowledged the incident, or somebody did for all",
             dict.fromkeys(_LIVE, (E.ACKNOWLEDGED,)),
@@ -293,7 +293,7 @@ ESCALATION = Table(
 
 I = IncidentState  # noqa: E741 - the tables are read by their first letters
 
-INCIDENT = Table(
+INCIDENT = MachineTable(
     name="incident",
     states={
         I.OPEN: "Nobody has acknowledged it; its recipients are paged",
@@ -303,7 +303,7 @@ INCIDENT = Table(
     initial_states=(I.OPEN,),
     ends=(I.RESOLVED,),
     events=(
-        Event(
+        MachineEvent(
             "repeated",
             "The same key came again with the same or a lower severity",
             {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.ACKNOWLEDGED,)},
@@ -312,7 +312,7 @@ INCIDENT = Table(
             then="count",
             is_loop_drawn=True,
         ),
-        Event(
+        MachineEvent(
             "severity_raised",
             "The same key came again with a higher severity; everybody gets a new round",
             {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
@@ -321,7 +321,7 @@ INCIDENT = Table(
             then="raise_severity",
             is_loop_drawn=True,
         ),
-        Event(
+        MachineEvent(
             "paged_again",
             "An operator asked for a new round, or an operations incident has new failures",
             {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
@@ -329,7 +329,7 @@ INCIDENT = Table(
             then="page",
             is_loop_drawn=True,
         ),
-        Event(
+        MachineEvent(
             "step_due",
             "The next step of its chain begins, or its chain is over",
             {I.OPEN: (I.OPEN,)},
@@ -338,14 +338,14 @@ INCIDENT = Table(
             then="go_on",
             is_loop_drawn=True,
         ),
-        Event(
+        MachineEvent(
             "acknowledged",
             "Somebody acknowledged it, for all or only for themselves",
             {I.OPEN: (I.ACKNOWLEDGED, I.OPEN)},
             late=(I.ACKNOWLEDGED, I.RESOLVED),
             then="acknowledge",
         ),
-        Event(
+        MachineEvent(
             "resolved",
             "Somebody resolved it",
             {I.OPEN: (I.RESOLVED,), I.ACKNOWLEDGED: (I.RESOLVED,)},
@@ -359,11 +359,11 @@ INCIDENT = Table(
 S = StepState
 
 
-def _ending(name: str, meaning: str) -> Event:
-    return Event(name, meaning, dict.fromkeys((S.WAITING, S.STARTED), (S.STOPPED,)), late=(S.SKIPPED, S.STOPPED), guard="")
+def _ending(name: str, meaning: str) -> MachineEvent:
+    return MachineEvent(name, meaning, dict.fromkeys((S.WAITING, S.STARTED), (S.STOPPED,)), late=(S.SKIPPED, S.STOPPED), guard="")
 
 
-STEP = Table(
+STEP = MachineTable(
     name="step",
     states={
         S.WAITING: "Waits until the time of the step before is over, or every way to everybody in it has failed",
@@ -374,18 +374,18 @@ STEP = Table(
     initial_states=(S.WAITING,),
     ends=(S.SKIPPED, S.STOPPED),
     events=(
-        Event(
+        MachineEvent(
             "step_due",
             "The time of the step before is over, or every way to everybody in it has failed",
             {S.WAITING: (S.STARTED, S.SKIPPED)},
             late=(S.STARTED, S.SKIPPED, S.STOPPED),
         ),
-        Event(
+        MachineEvent(
             "chain_over", "The chain is over, and nobody has acknowledged", {S.WAITING: (S.SKIPPED,)}, late=(S.STOPPED,), guard=""
         ),
         _ending("acknowledged", "Somebody acknowledged the incident"),
         _ending("resolved", "The incident was resolved"),
-        Event("restarted", "Its time begins anew", {S.WAITING: (S.WAITING,)}, late=(S.STARTED, S.SKIPPED), guard=""),
+        MachineEvent("restarted", "Its time begins anew", {S.WAITING: (S.WAITING,)}, late=(S.STARTED, S.SKIPPED), guard=""),
     ),
 )
 

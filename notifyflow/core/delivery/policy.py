@@ -67,7 +67,7 @@ def opening_rules(ahead: Sequence[Tier]) -> tuple[OpeningRule, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class RetrySchedule:
     """When an attempt is repeated after a temporary failure.
 
     Attributes:
@@ -112,9 +112,9 @@ def _seconds(*seconds: float) -> tuple[timedelta, ...]:
     return tuple(timedelta(seconds=each) for each in seconds)
 
 
-NORMAL_SCHEDULE = Schedule(delays=_seconds(30, 60, 120, 240))
-CRITICAL_SCHEDULE = Schedule(delays=_seconds(2, 10, 60, 480))
-VOICE_SCHEDULE = Schedule(delays=_seconds(60, 60))
+NORMAL_SCHEDULE = RetrySchedule(delays=_seconds(30, 60, 120, 240))
+CRITICAL_SCHEDULE = RetrySchedule(delays=_seconds(2, 10, 60, 480))
+VOICE_SCHEDULE = RetrySchedule(delays=_seconds(60, 60))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +127,11 @@ class Retries:
         by_channel: For these channels, whatever the severity.
     """
 
-    normal: Schedule = NORMAL_SCHEDULE
-    critical: Schedule = CRITICAL_SCHEDULE
-    by_channel: Mapping[str, Schedule] = field(default_factory=lambda: {"voice": VOICE_SCHEDULE})
+    normal: RetrySchedule = NORMAL_SCHEDULE
+    critical: RetrySchedule = CRITICAL_SCHEDULE
+    by_channel: Mapping[str, RetrySchedule] = field(default_factory=lambda: {"voice": VOICE_SCHEDULE})
 
-    def schedule(self, channel: str, severity: Severity) -> Schedule:
+    def schedule(self, channel: str, severity: Severity) -> RetrySchedule:
         """Return the schedule for a channel and severity."""
         if channel in self.by_channel:
             return self.by_channel[channel]
@@ -238,7 +238,7 @@ INCIDENT_EVENTS = Policy(
     name="incident_events",
     tiers=(Tier(name="subscribers", channels=("webhook",)),),
     retries=Retries(
-        normal=Schedule(
+        normal=RetrySchedule(
             delays=(
                 *(timedelta(seconds=5), timedelta(minutes=5), timedelta(minutes=30)),
                 *(timedelta(hours=hours) for hours in (2, 5, 10, 14, 20, 24)),

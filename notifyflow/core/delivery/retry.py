@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.delivery.intervals import Interval, counted
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.delivery.policy import Schedule
+from notifyflow.core.delivery.policy import RetrySchedule
 
 
 def next_due(
-    schedule: Schedule,
+    schedule: RetrySchedule,
     *,
     attempts: int,
     first_started_at: datetime,

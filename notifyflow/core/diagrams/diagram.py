@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from notifyflow.core.copies import replace
-from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
+from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, MachineTable
 from notifyflow.core.delivery.model import EscalationState
 from notifyflow.core.delivery.policy import DEFAULT, Failed, Policy, Tier, opening_rules
 from notifyflow.core.diagrams.layout import COLOURS, LAYOUTS, PALETTE, EdgeKind, StateColour, View
@@ -49,7 +49,7 @@ class Drawing:
     is_wide: bool = False
 
 
-def draw(table: Table) -> Drawing:
+def draw(table: MachineTable) -> Drawing:
     """Return the full diagram of a machine; moves that keep the state are drawn only if the table says so."""
     moves = (
         (str(source), str(target), event.name)
@@ -68,7 +68,7 @@ def draw(table: Table) -> Drawing:
     )
 
 
-def draw_simple(table: Table) -> Drawing:
+def draw_simple(table: MachineTable) -> Drawing:
     """Return the simple diagram of a machine: the usual way, retries, failures and stops."""
     found = LAYOUTS[table.name]
     return Drawing(
@@ -157,7 +157,7 @@ def dot(drawn: Sequence[Drawing] | None = None) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def rst(tables: Iterable[Table] = TABLES, view: View = View.FULL) -> str:
+def rst(tables: Iterable[MachineTable] = TABLES, view: View = View.FULL) -> str:
     """Return machines as reST tables: every state; and every event with its meaning and all its moves, or the simple moves."""
     moves = _rst_moves if view is View.SIMPLE else _rst_events
     return "\n".join(line for table in tables for line in (*_rst_states(table), *moves(table))) + "\n"
@@ -253,7 +253,7 @@ def _dot(drawing: Drawing) -> Iterator[str]:
         yield f"        {prefix}_{arrow.source} -> {prefix}_{arrow.target} [label={label}, {_DOT[arrow.kind]}];"
 
 
-def _rst_states(table: Table) -> Iterator[str]:
+def _rst_states(table: MachineTable) -> Iterator[str]:
     yield from _list_table(
         f"States of the {table.name} machine",
         ("State", "Meaning"),
@@ -261,7 +261,7 @@ def _rst_states(table: Table) -> Iterator[str]:
     )
 
 
-def _rst_moves(table: Table) -> Iterator[str]:
+def _rst_moves(table: MachineTable) -> Iterator[str]:
     yield from _list_table(
         f"The usual moves of the {table.name} machine",
         ("From", "To", "When", "What it is"),
@@ -273,7 +273,7 @@ def _rst_moves(table: Table) -> Iterator[str]:
     )
 
 
-def _rst_events(table: Table) -> Iterator[str]:
+def _rst_events(table: MachineTable) -> Iterator[str]:
     yield from _list_table(
         f"Events of the {table.name} machine",
         ("Event", "Meaning", "Moves", "Late in"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from xml.sax.saxutils import escape
 
-from notifyflow.core.delivery.machines import Table
+from notifyflow.core.delivery.machines import MachineTable
 from notifyflow.core.diagrams.layout import LAYOUTS, PALETTE, Edge, EdgeKind, Layout
 
 STYLE = """\
@@ -53,7 +53,7 @@ _TAKEN = " taken"
 Point = tuple[float, float]
 
 
-def svg(table: Table, taken: Sequence[tuple[str, str]] = (), *, at: str | None = None) -> str:
+def svg(table: MachineTable, taken: Sequence[tuple[str, str]] = (), *, at: str | None = None) -> str:
     """Return the simple view of a machine as an SVG element.
 
     Args:
@@ -81,7 +81,7 @@ def svg(table: Table, taken: Sequence[tuple[str, str]] = (), *, at: str | None =
     )
 
 
-def picture(tables: Iterable[Table]) -> str:
+def picture(tables: Iterable[MachineTable]) -> str:
     """Return the simple views of machines as one picture that stands alone, one below the other."""
     drawn = list(tables)
     places = [_Positions(LAYOUTS[table.name]) for table in drawn]

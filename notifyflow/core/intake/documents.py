@@ -19,7 +19,7 @@ from notifyflow.core.forms import (
     WHOLE,
     Codec,
     Node,
-    Refused,
+    UnreadableValue,
     add_new,
     codec_of,
     codecs_of,
@@ -43,7 +43,7 @@ def _read_rule(node: Node) -> OpeningRule:
     for name in fields:
         if name not in _RULES:
             node.faults.add(unknown(node.where, "rule", name, list(_RULES)))
-            raise Refused
+            raise UnreadableValue
     if len(fields) != 1:
         raise node.refuse("has to be one rule", "Put each in its own braces")
     ((name, value),) = fields.items()
@@ -102,7 +102,7 @@ def _policies(tables: Mapping[str, object], find: Callable[[Policy], tuple[Fault
     faults = Faults(most=None)  # the operator's own file: all its faults are named
     policies: dict[str, Policy] = {}
     for name, table in tables.items():
-        with suppress(Refused):
+        with suppress(UnreadableValue):
             policies[name] = _policy(name).read(Node(name, table, faults))
     add_new(faults, (fault for policy in policies.values() for fault in find(policy)))
     if faults:
@@ -133,7 +133,7 @@ def read_recipients(document: str) -> list[Recipient]:
     """
     faults = Faults()
     recipients: tuple[Recipient, ...] = ()
-    with suppress(Refused):
+    with suppress(UnreadableValue):
         recipients = RECIPIENTS.read(Node("recipients", parsed(document), faults))
     if faults:
         raise InvalidIncident(faults)
@@ -152,7 +152,7 @@ def load(kind: type[T], document: str) -> T:
         ValueError: When the document is something else.
     """
     faults = Faults()
-    with suppress(Refused):
+    with suppress(UnreadableValue):
         value: T = _codec(kind).read(Node("", json.loads(document), faults))
         if not faults:
             return value

@@ -7,7 +7,7 @@ from typing import get_type_hints
 
 from notifyflow.core import text
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.delivery.policy import OPERATIONS, Failed, Policy, Repeat, Schedule, Tier, timers
+from notifyflow.core.delivery.policy import OPERATIONS, Failed, Policy, Repeat, RetrySchedule, Tier, timers
 from notifyflow.core.forms import unknown
 from notifyflow.errors import Fault
 
@@ -127,7 +127,7 @@ def _schedules(where: str, policy: Policy) -> Iterator[Fault]:
         yield from _schedule(f"{where}.retries.by_channel.{channel}", schedule)
 
 
-def _schedule(path: str, schedule: Schedule) -> Iterator[Fault]:
+def _schedule(path: str, schedule: RetrySchedule) -> Iterator[Fault]:
     yield from _span(f"{path}.window", schedule.window)
     if not 0 <= schedule.jitter <= 1:
         yield Fault(f"{path}.jitter", f"{schedule.jitter} is not between 0 and 1", "Give a share of the wait, such as 0.1")

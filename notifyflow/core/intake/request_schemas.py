@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from notifyflow.core.delivery.chain import MOST_STEPS
 from notifyflow.core.delivery.model import Incident, Recipient, Step
 from notifyflow.core.forms import MAX_KEY
-from notifyflow.core.intake.requests import Act, DutyChange, Page, Submission
+from notifyflow.core.intake.requests import Act, DutyChange, PageAgain, Submission
 from notifyflow.core.intake.validation import MAX_BODY, MAX_LABELS, MAX_NAME, MAX_TITLE, MAX_URL
 
 Schema = dict[str, Any]
@@ -84,7 +84,7 @@ _WORDS: Mapping[type, Mapping[str, _Words]] = {
         "after": _Words("How long after the step before it starts, such as `10m`; by default 15m."),
     },
     Act: _BY,
-    Page: {**_BY, "recipient": _Words("The recipient's id.")},
+    PageAgain: {**_BY, "recipient": _Words("The recipient's id.")},
     DutyChange: {
         **_BY,
         "people": _Words("Who is to be on duty, by recipient id.", may_be_empty=False),
@@ -135,7 +135,7 @@ def request_schemas() -> dict[str, Schema]:
             _properties(Recipient),
         ),
         _table(_NAMES[Step], "A step of a chain.", _properties(Step)),
-        _table(PAGE_AGAIN, "Which recipient to page again.", _properties(Page), {"recipient": "ada"}),
+        _table(PAGE_AGAIN, "Which recipient to page again.", _properties(PageAgain), {"recipient": "ada"}),
     )
     return {schema["title"]: schema for schema in found}
 

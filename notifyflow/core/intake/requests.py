@@ -13,7 +13,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery.model import Incident, Recipient, Step
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.faults import Faults
-from notifyflow.core.forms import DURATION, FLAG, MAX_KEY, TEXT, Codec, Node, Refused, codec_of, length_faults, record
+from notifyflow.core.forms import DURATION, FLAG, MAX_KEY, TEXT, Codec, Node, UnreadableValue, codec_of, length_faults, record
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, STEPS, parsed
 from notifyflow.errors import Fault, InvalidIncident, InvalidRequest
 
@@ -53,7 +53,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page(Act):
+class PageAgain(Act):
     """A request to page a recipient again, by the recipient's id."""
 
     recipient: str
@@ -89,7 +89,7 @@ def _submission(**values: Any) -> Submission:
 _INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, **_WHOM}, placeholders={"key": "", "title": ""})
 _SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, placeholders={"key": "", "title": ""})
 _ACT: Codec[Act] = codec_of(Act)
-_PAGE: Codec[Page] = codec_of(Page)
+_PAGE: Codec[PageAgain] = codec_of(PageAgain)
 _DUTY_CHANGE: Codec[DutyChange] = codec_of(DutyChange)
 
 
@@ -121,7 +121,7 @@ def add_recipients(submission: Submission, document: str) -> Submission:
     """
     faults = Faults()
     recipients = submission.recipients
-    with suppress(Refused):
+    with suppress(UnreadableValue):
         recipients += RECIPIENTS.read(Node("recipients", parsed(document), faults, first=len(recipients)))
     return replace(submission, recipients=recipients, unread=(*submission.unread, *faults))
 
@@ -133,7 +133,7 @@ def _read(codec: Codec[Submission], document: str, most_recipients: int | None =
     if most_recipients is not None and count > most_recipients:
         what = f"there are {count:,}, {most_recipients:,} are allowed in one request"
         raise InvalidIncident((Fault("recipients", what, "Send the others in further requests, under the same key"),))
-    with suppress(Refused):
+    with suppress(UnreadableValue):
         submission = codec.read(Node("", content, faults))
         return replace(submission, unread=tuple(faults))
     raise InvalidIncident(faults)
@@ -156,7 +156,7 @@ def read_act(document: str) -> Act:
     return _act(_ACT, document or "{}")
 
 
-def read_page(document: str) -> Page:
+def read_page(document: str) -> PageAgain:
     """Read a request to page again.
 
     Raises:
@@ -186,7 +186,7 @@ def read_duty_change(document: str) -> DutyChange:
 
 def _act(codec: Codec[T], document: str) -> T:
     faults = Faults()
-    with suppress(Refused):
+    with suppress(UnreadableValue):
         act = codec.read(Node("", parsed(document), faults))
         faults.add_all(length_faults("by", getattr(act, "by", ""), MAX_KEY, "Shorten it"))
     if faults:

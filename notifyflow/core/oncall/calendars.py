@@ -19,7 +19,7 @@ from notifyflow.core.delivery.model import Recipient
 from notifyflow.core.hours import EARLIEST, LATEST
 from notifyflow.core.intake.validation import is_time_zone
 from notifyflow.core.oncall import recurrences
-from notifyflow.core.oncall.schedules import CALENDAR_AHEAD, Calendar, Schedule, Shift, Why
+from notifyflow.core.oncall.schedules import CALENDAR_AHEAD, Calendar, DutyReason, Schedule, Shift
 from notifyflow.errors import Fault, InvalidCalendar
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def _shifts(spans: list[_Span]) -> Iterator[Shift]:
         changes.setdefault(begin, Counter()).update(people)
         changes.setdefault(end, Counter()).subtract(people)
     present: Counter[str] = Counter()
-    shift = Shift(people=(), begins_at=EARLIEST, ends_at=EARLIEST, why=Why.CALENDAR)
+    shift = Shift(people=(), begins_at=EARLIEST, ends_at=EARLIEST, why=DutyReason.CALENDAR)
     for at in sorted(changes):
         present.update(changes[at])
         on_duty = tuple(sorted(each for each, count in present.items() if count > 0))

@@ -14,7 +14,19 @@ from notifyflow.core.delivery.chain import OPERATIONS as OPERATIONS
 from notifyflow.core.delivery.model import Recipient
 from notifyflow.core.delivery.policy import INSISTENT, Acknowledgement, Policy
 from notifyflow.core.faults import Faults
-from notifyflow.core.forms import DURATION, TEXT, Codec, Node, Refused, add_new, id_faults, listed, mapped, record, unknown
+from notifyflow.core.forms import (
+    DURATION,
+    TEXT,
+    Codec,
+    Node,
+    UnreadableValue,
+    add_new,
+    id_faults,
+    listed,
+    mapped,
+    record,
+    unknown,
+)
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.chains import time_faults
 from notifyflow.core.intake.documents import RECIPIENT_FIELDS, unreadable
@@ -200,7 +212,7 @@ def _named(make: Callable[[str], Codec[T]], placeholder: Callable[[str], T]) -> 
         values: dict[str, T] = {}
         for name, value in node.fields().items():
             values[name] = placeholder(name)
-            with suppress(Refused):
+            with suppress(UnreadableValue):
                 values[name] = make(name).read(node.field(name, value))
         return values
 

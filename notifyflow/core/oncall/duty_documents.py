@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 from notifyflow.core.document import Document, Text
 from notifyflow.core.hours import EARLIEST, LATEST
 from notifyflow.core.oncall.duty_report import Duty
-from notifyflow.core.oncall.schedules import Why
+from notifyflow.core.oncall.schedules import DutyReason
 
 Begin = Annotated[datetime | None, BeforeValidator(lambda at: None if at is None or at <= EARLIEST else at)]
 End = Annotated[datetime | None, BeforeValidator(lambda at: None if at is None or at >= LATEST else at)]
@@ -20,7 +20,7 @@ class ShiftDocument(Document):
     people: list[str] = Field(description="The ids of those on duty; empty for nobody.")
     begins_at: Begin = Field(description="When it begins; null if it has no begin.")
     ends_at: End = Field(description="When it ends; null if it has no end.")
-    why: Why = Field(description="What it follows from: layer, calendar, override, last_known or nobody.")
+    why: DutyReason = Field(description="What it follows from: layer, calendar, override, last_known or nobody.")
 
 
 class OverrideDocument(Document):

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from notifyflow.core import text
 from notifyflow.core.forms import unknown
 from notifyflow.core.oncall import icalendar
-from notifyflow.core.oncall.icalendar import Event
+from notifyflow.core.oncall.icalendar import CalendarEvent
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedule_forms import MARK
-from notifyflow.core.oncall.schedules import Schedule, Shift, Why
+from notifyflow.core.oncall.schedules import DutyReason, Schedule, Shift
 from notifyflow.errors import Fault
 
 BACK = timedelta(days=60)
@@ -86,13 +86,13 @@ def title(feed: Feed, roster: Roster) -> str:
     return f"On call: {roster.name_of(feed.recipient_id) if feed.recipient_id else MARK + (feed.schedule or '')}"
 
 
-def _of_schedule(name: str, roster: Roster, begin: datetime) -> Iterator[Event]:
+def _of_schedule(name: str, roster: Roster, begin: datetime) -> Iterator[CalendarEvent]:
     schedule = roster.schedule(name)
     for shift in _shifts(schedule, roster, begin) if schedule else ():
         yield _event(name, shift, f"{_names(shift.people, roster)} ({MARK}{name})")
 
 
-def _of_person(recipient_id: str, roster: Roster, begin: datetime) -> Iterator[Event]:
+def _of_person(recipient_id: str, roster: Roster, begin: datetime) -> Iterator[CalendarEvent]:
     for name, schedule in sorted(roster.directory.schedules.items()):
         for shift in _shifts(schedule, roster, begin):
             if recipient_id in shift.people:
@@ -102,16 +102,16 @@ def _of_person(recipient_id: str, roster: Roster, begin: datetime) -> Iterator[E
 
 def _shifts(schedule: Schedule, roster: Roster, begin: datetime) -> Iterator[Shift]:
     found = roster.shifts(schedule, begin=begin - BACK, end=begin + AHEAD)
-    return (each for each in found if each.people and each.why is not Why.LAST_KNOWN)
+    return (each for each in found if each.people and each.why is not DutyReason.LAST_KNOWN)
 
 
-def _event(schedule: str, shift: Shift, summary: str) -> Event:
-    return Event(
+def _event(schedule: str, shift: Shift, summary: str) -> CalendarEvent:
+    return CalendarEvent(
         uid=f"{shift.begins_at:%Y%m%dT%H%M%SZ}-{schedule}@notifyflow",
         begins_at=shift.begins_at,
         ends_at=shift.ends_at,
         summary=summary,
-        description="By an override." if shift.why is Why.OVERRIDE else "",
+        description="By an override." if shift.why is DutyReason.OVERRIDE else "",
     )
 
 

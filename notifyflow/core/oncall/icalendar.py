@@ -19,7 +19,7 @@ _NOTHING = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class CalendarEvent:
     """An event.
 
     Attributes:
@@ -36,7 +36,7 @@ class Event:
     description: str = ""
 
 
-def write(name: str, events: Iterable[Event], *, stamp: datetime, refresh: timedelta) -> str:
+def write(name: str, events: Iterable[CalendarEvent], *, stamp: datetime, refresh: timedelta) -> str:
     """Write a calendar.
 
     Args:
@@ -55,7 +55,7 @@ def write(name: str, events: Iterable[Event], *, stamp: datetime, refresh: timed
     return "".join(f"{_folded(line)}\r\n" for line in (*head, *(lines or _NOTHING), "END:VCALENDAR"))
 
 
-def _lines(events: Iterable[Event], stamp: datetime) -> Iterator[str]:
+def _lines(events: Iterable[CalendarEvent], stamp: datetime) -> Iterator[str]:
     for each in events:
         yield "BEGIN:VEVENT"
         yield f"UID:{_text(each.uid)}"

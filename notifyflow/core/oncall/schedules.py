@@ -103,7 +103,7 @@ class Schedule:
     handover: bool = False
 
 
-class Why(StrEnum):
+class DutyReason(StrEnum):
     """Why somebody, or nobody, is on duty."""
 
     LAYER = "layer"
@@ -127,7 +127,7 @@ class Shift:
     people: tuple[str, ...]
     begins_at: datetime
     ends_at: datetime
-    why: Why
+    why: DutyReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +222,8 @@ def _by_layers(schedule: Schedule, at: datetime) -> Shift:
         people, since, until = turn(layer, zone, at)
         begins_at, ends_at = max(begins_at, since), min(ends_at, until)
         if people:
-            return Shift(people=people, begins_at=begins_at, ends_at=ends_at, why=Why.LAYER)
-    return Shift(people=(), begins_at=begins_at, ends_at=ends_at, why=Why.NOBODY)
+            return Shift(people=people, begins_at=begins_at, ends_at=ends_at, why=DutyReason.LAYER)
+    return Shift(people=(), begins_at=begins_at, ends_at=ends_at, why=DutyReason.NOBODY)
 
 
 def turn(layer: Layer, zone: ZoneInfo, at: datetime) -> tuple[tuple[str, ...], datetime, datetime]:
@@ -253,14 +253,14 @@ def _by_calendar(calendar: Calendar | None, at: datetime) -> Shift:
         people=(),
         begins_at=EARLIEST if before is None else before.ends_at,
         ends_at=events[following].begins_at if following < len(events) else LATEST,
-        why=Why.NOBODY,
+        why=DutyReason.NOBODY,
     )
     if calendar is None or before is None:
         return gap
     if at < calendar.known_until:
         return replace(gap, ends_at=min(gap.ends_at, calendar.known_until))
     return Shift(
-        people=before.people, begins_at=max(gap.begins_at, calendar.known_until), ends_at=gap.ends_at, why=Why.LAST_KNOWN
+        people=before.people, begins_at=max(gap.begins_at, calendar.known_until), ends_at=gap.ends_at, why=DutyReason.LAST_KNOWN
     )
 
 
@@ -280,9 +280,9 @@ def _overridden(shift: Shift, override: Override, at: datetime) -> Shift:
         people=tuple(dict.fromkeys(people)),
         begins_at=max(shift.begins_at, override.begins_at),
         ends_at=min(shift.ends_at, override.ends_at),
-        why=Why.OVERRIDE,
+        why=DutyReason.OVERRIDE,
     )
 
 
 def _whole(override: Override) -> Shift:
-    return Shift(people=override.people, begins_at=override.begins_at, ends_at=override.ends_at, why=Why.OVERRIDE)
+    return Shift(people=override.people, begins_at=override.begins_at, ends_at=override.ends_at, why=DutyReason.OVERRIDE)

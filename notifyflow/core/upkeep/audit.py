@@ -21,7 +21,7 @@ from notifyflow.core.delivery.facts import (
     Transition,
 )
 from notifyflow.core.delivery.lifecycle import counted, state_of
-from notifyflow.core.delivery.machines import MACHINES, Table
+from notifyflow.core.delivery.machines import MACHINES, MachineTable
 from notifyflow.core.delivery.model import (
     IN_PROGRESS,
     LIVE,
@@ -301,7 +301,7 @@ def _replay(row: _Row, log: Sequence[Transition]) -> Iterator[Finding]:
         yield _finding(Rule.LOG, row, what)
 
 
-def _faults_of(table: Table, row: _Row, log: Sequence[Transition]) -> Iterator[str]:
+def _faults_of(table: MachineTable, row: _Row, log: Sequence[Transition]) -> Iterator[str]:
     if not log:
         yield "has no log"
         return
@@ -317,7 +317,7 @@ def _faults_of(table: Table, row: _Row, log: Sequence[Transition]) -> Iterator[s
         yield f"is {row.state} at version {row.version}, and its log ends in {last.target} at version {last.version}"
 
 
-def _targets(table: Table, line: Transition) -> tuple[str, ...]:
+def _targets(table: MachineTable, line: Transition) -> tuple[str, ...]:
     return next((event.moves.get(line.source, ()) for event in table.events if event.name == line.event), ())
 
 

@@ -17,7 +17,7 @@ from notifyflow.pipeline.delivery import eligibility, endings, incident_events
 from notifyflow.pipeline.delivery.attempts import BrokenRow, Candidate, begin_all, blaming
 from notifyflow.pipeline.delivery.provider_health import SlotAllocation, defer, defer_one, wanted
 from notifyflow.pipeline.transaction import set_aside, use_case
-from notifyflow.pipeline.transaction.halving import Part, Parts
+from notifyflow.pipeline.transaction.halving import SetPart, SetParts
 from notifyflow.pipeline.transaction.journal import is_looked_up
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
@@ -107,7 +107,7 @@ class _Search:
     providers: Sequence[str]
     reporting: Collection[str]
 
-    def claim(self, tx: Transaction, *, part: Part[str], only: Sequence[str]) -> _Claiming:
+    def claim(self, tx: Transaction, *, part: SetPart[str], only: Sequence[str]) -> _Claiming:
         """Claim due notifications, or the ones in ``only``; the part then lists the locked rows, in their order."""
         slots = SlotAllocation(tx, self.channel, self.providers)
         locked: frozenset[str] = frozenset()
@@ -227,10 +227,10 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, noted: list[
 def _run(deps: Dependencies, search: _Search, noted: list[FollowUps], *, most: int) -> Iterator[_Claiming]:
     """Claim, and yield the findings, part by part.
 
-    A part that cannot be claimed as a whole is halved (see ``Parts``). A damaged row is set aside, and others are claimed in its
+    A part that cannot be claimed as a whole is halved (``SetParts``). A damaged row is set aside, and others are claimed in its
     place.
     """
-    parts: Parts[str] = Parts(deps, f"claim {search.channel}")
+    parts: SetParts[str] = SetParts(deps, f"claim {search.channel}")
     is_more_due = True
     while (part := parts.take() or (parts.search(most) if is_more_due and most > 0 else None)) is not None:
         only, known = tuple(part.items), len(noted)

@@ -32,7 +32,7 @@ from notifyflow.core.delivery.model import (
     Page,
     Stopped,
 )
-from notifyflow.core.delivery.policy import Schedule
+from notifyflow.core.delivery.policy import RetrySchedule
 from notifyflow.core.limits import preferences, quiet
 from notifyflow.core.messages import bundle
 from notifyflow.pipeline.delivery import callback_paths, outages, series
@@ -54,7 +54,7 @@ def lock(tx: Transaction, ref: AttemptRef) -> tuple[EscalationFacts, Notificatio
     return tx.ledger.escalations.lock(ref.escalation_id), tx.ledger.notifications.lock(ref.notification_id)
 
 
-def schedule(escalation: EscalationFacts, row: NotificationFacts) -> Schedule:
+def schedule(escalation: EscalationFacts, row: NotificationFacts) -> RetrySchedule:
     """Return the retry schedule for temporary failures of a notification."""
     return escalation.policy.retries.schedule(row.channel, escalation.severity)
 

@@ -182,7 +182,7 @@ def _attempt_refs(tx: Transaction, receipts: Sequence[Receipt]) -> list[AttemptR
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedReceipts:
     """The locked and loaded values of a set.
 
     Attributes:
@@ -196,7 +196,7 @@ class _Loaded:
     carried: Carried
 
 
-def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
+def _load(tx: Transaction, received: Sequence[Received]) -> _LoadedReceipts:
     """Store all receipts, and lock and load the rows for decisions about their attempts; receipts first, then incidents."""
     refs = dict(zip(received, _attempt_refs(tx, [each.receipt for each in received]), strict=True))
     keep_apart([bool(ref and ref.is_operations) for ref in refs.values()])
@@ -208,10 +208,10 @@ def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
     waited = match_waiting(tx, [(ref, receipt.provider_ref) for ref, receipt in matched])
     carried = find_carried(tx, [ref for ref, _ in matched])
     lock_all(tx, [(ref, [receipt, *waited.get(ref.attempt_id, ())]) for ref, receipt in matched], carried)
-    return _Loaded(new, waited, carried)
+    return _LoadedReceipts(new, waited, carried)
 
 
-def _receive(tx: Transaction, loaded: _Loaded, received: Received) -> ReceiptMatch:
+def _receive(tx: Transaction, loaded: _LoadedReceipts, received: Received) -> ReceiptMatch:
     if received not in loaded.new:
         return ReceiptMatch.REPEATED
     ref = loaded.new[received]

@@ -103,7 +103,7 @@ def _with_earlier_follow_ups(done: SetResult[None]) -> SetResult[None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Loaded:
+class _LoadedAttempts:
     """The locked and loaded values of a set: attempts, receipts that waited for a provider's id, other attempts of the calls."""
 
     refs: Mapping[str, AttemptRef]
@@ -111,14 +111,14 @@ class _Loaded:
     carried: Carried
 
 
-def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loaded:
+def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _LoadedAttempts:
     """Lock and load the rows for decisions about all attempts at once; receipts first, then incidents."""
     refs = _find(tx, [each.lease for each in recordings])
     told = [(refs[each.lease.attempt_id], each.outcome) for each in recordings if each.lease.attempt_id in refs]
     waited = receive.match_waiting(tx, [(ref, outcome.provider_ref) for ref, outcome in told if not ref.is_sent_with_another])
     carried = receive.find_carried(tx, [refs[each] for each in waited])
     receive.lock_all(tx, [(refs[each], some) for each, some in waited.items()], carried, others=refs.values())
-    return _Loaded(refs=refs, waited=waited, carried=carried)
+    return _LoadedAttempts(refs=refs, waited=waited, carried=carried)
 
 
 def _find(tx: Transaction, leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
@@ -127,13 +127,13 @@ def _find(tx: Transaction, leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
     return refs
 
 
-def _load_releases(tx: Transaction, releases: Sequence[Release]) -> _Loaded:
+def _load_releases(tx: Transaction, releases: Sequence[Release]) -> _LoadedAttempts:
     refs = _find(tx, [each.lease for each in releases])
     decisions.load(tx, list(refs.values()))
-    return _Loaded(refs=refs, waited={}, carried={})
+    return _LoadedAttempts(refs=refs, waited={}, carried={})
 
 
-def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
+def _record(tx: Transaction, loaded: _LoadedAttempts, recording: Recording) -> None:
     outcome, ref = recording.outcome, _ref(loaded, recording.lease)
     escalation, row = decisions.lock(tx, ref)
     attempt = _leased(row, recording.lease)
@@ -170,7 +170,7 @@ def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> 
     return replace(outcome, provider_ref="", took_s=None) if attempt.is_sent_with_another else outcome
 
 
-def _release(tx: Transaction, loaded: _Loaded, released: Release) -> None:
+def _release(tx: Transaction, loaded: _LoadedAttempts, released: Release) -> None:
     escalation, row = decisions.lock(tx, _ref(loaded, released.lease))
     attempt = _leased(row, released.lease)
     reason = {"reason": released.reason} if released.reason else {}
@@ -178,7 +178,7 @@ def _release(tx: Transaction, loaded: _Loaded, released: Release) -> None:
     decisions.decide_page(tx, escalation, row, cause="recorded")
 
 
-def _ref(loaded: _Loaded, lease: Lease) -> AttemptRef:
+def _ref(loaded: _LoadedAttempts, lease: Lease) -> AttemptRef:
     if lease.attempt_id not in loaded.refs:
         raise Fenced(lease.attempt_id)
     return loaded.refs[lease.attempt_id]

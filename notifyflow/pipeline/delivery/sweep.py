@@ -16,7 +16,7 @@ from notifyflow.errors import Contended, StorageUnavailable
 from notifyflow.pipeline.delivery import decisions, endings, operations, outages, outbox, receive, rounds, series, steps
 from notifyflow.pipeline.delivery.set_aside_release import CATCH_UP, CAUGHT_UP
 from notifyflow.pipeline.transaction import set_aside, use_case
-from notifyflow.pipeline.transaction.halving import Parts
+from notifyflow.pipeline.transaction.halving import SetParts
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_aside import is_damage
@@ -202,7 +202,7 @@ def _go_on(tx: Transaction, loaded: None, incident_id: str) -> None:
 
 def _start_due_rounds(deps: Dependencies, incident_id: str, now: datetime) -> FollowUps:
     """Start the due rounds of an incident; part by part if they cannot be started together."""
-    parts: Parts[str] = Parts(deps, _START_ROUNDS.name)
+    parts: SetParts[str] = SetParts(deps, _START_ROUNDS.name)
     whole = parts.search(_SET)
     try:
         if whole.wanted == _SET:
@@ -239,7 +239,7 @@ def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: date
     If a row is damaged, each part runs in its own transaction, and the rows to ring for are halved until the damaged one is
     alone.
     """
-    parts: Parts[Due] = Parts(deps, _MARK_RUNG.name)
+    parts: SetParts[Due] = SetParts(deps, _MARK_RUNG.name)
     part = parts.search(limit)
 
     def body(tx: Transaction) -> _Noted:

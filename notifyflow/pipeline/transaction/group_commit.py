@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 T = TypeVar("T")
 
 
-class Monitor(Protocol):
+class ConditionLock(Protocol):
     """A lock on which threads wait for each other, such as ``threading.Condition``."""
 
     def __enter__(self) -> bool: ...
@@ -38,7 +38,7 @@ class Monitor(Protocol):
         ...
 
 
-class Deadline(Protocol):
+class ItemDeadline(Protocol):
     """The instant by which an item's commit must be done."""
 
     @property
@@ -68,8 +68,8 @@ class PendingItem(Generic[Item, T]):
 
     item: Item
     is_urgent: bool = False
-    until: Deadline | None = None
-    known_by: Deadline | None = None
+    until: ItemDeadline | None = None
+    known_by: ItemDeadline | None = None
     is_waiting: bool = True
     is_withdrawn: bool = False
     is_done: bool = False
@@ -143,13 +143,13 @@ class GroupCommit(Generic[Item, T]):
 
     def begin_anew(self) -> None:
         """Forget, in a forked child, the leader and the items that stayed with the parent."""
-        self._monitor: Monitor = self._new_monitor()  # type: ignore[assignment]
+        self._monitor: ConditionLock = self._new_monitor()  # type: ignore[assignment]
         self._waiting: deque[PendingItem[Item, T]] = deque()
         self._left: list[_Group[Item, T]] = []
         self._has_leader = False
 
     def commit(
-        self, item: Item, *, is_urgent: bool = False, until: Deadline | None = None, known_by: Deadline | None = None
+        self, item: Item, *, is_urgent: bool = False, until: ItemDeadline | None = None, known_by: ItemDeadline | None = None
     ) -> T:
         """Return the result of an item once it is committed, together with items from other threads.
 
@@ -174,7 +174,7 @@ class GroupCommit(Generic[Item, T]):
             raise pending.result
         return cast(T, pending.result)
 
-    def add(self, item: Item, *, is_urgent: bool = False, until: Deadline | None = None) -> PendingItem[Item, T]:
+    def add(self, item: Item, *, is_urgent: bool = False, until: ItemDeadline | None = None) -> PendingItem[Item, T]:
         """Add an item, an urgent one behind other urgent ones; it is committed when a thread waits for it or for a neighbour."""
         pending: PendingItem[Item, T] = PendingItem(item, is_urgent, until)
         with self._monitor:
@@ -182,7 +182,7 @@ class GroupCommit(Generic[Item, T]):
             self._waiting.insert(place, pending)
         return pending
 
-    def wait_for(self, items: Sequence[PendingItem[Item, T]], *, until: Deadline | None = None) -> None:
+    def wait_for(self, items: Sequence[PendingItem[Item, T]], *, until: ItemDeadline | None = None) -> None:
         """Return once some items are done; when the time is over, withdraw the waiting ones and raise ``TimeIsOver``.
 
         If the caller is interrupted, its commit is looked up: known results are given out and reported.
@@ -198,7 +198,7 @@ class GroupCommit(Generic[Item, T]):
             raise
 
     def _wait_or_take(
-        self, hold: _Hold[Item, T], items: Sequence[PendingItem[Item, T]], until: Deadline | None
+        self, hold: _Hold[Item, T], items: Sequence[PendingItem[Item, T]], until: ItemDeadline | None
     ) -> _Group[Item, T] | None:
         """Return the group that this thread must commit: an abandoned one, or a new one as leader; None if all items are done."""
         with self._monitor:
@@ -246,7 +246,7 @@ class GroupCommit(Generic[Item, T]):
                 self._waiting.remove(pending)
             pending.is_withdrawn = True
 
-    def _carry_on(self, group: _Group[Item, T], own: Sequence[PendingItem[Item, T]], until: Deadline | None) -> None:
+    def _carry_on(self, group: _Group[Item, T], own: Sequence[PendingItem[Item, T]], until: ItemDeadline | None) -> None:
         """Commit a set, or look up its commit; report the follow-ups, and give the results out."""
         if group.result is None:
             try:
@@ -270,7 +270,9 @@ class GroupCommit(Generic[Item, T]):
         if group.result.interruption is not None and not group.is_old:
             raise group.result.interruption
 
-    def _commit_all(self, group: _Group[Item, T], own: Sequence[PendingItem[Item, T]], until: Deadline | None) -> SetResult[T]:
+    def _commit_all(
+        self, group: _Group[Item, T], own: Sequence[PendingItem[Item, T]], until: ItemDeadline | None
+    ) -> SetResult[T]:
         """Commit; or, for a set whose thread was cut short, return the result of its commit.
 
         Raises:
@@ -289,7 +291,7 @@ class GroupCommit(Generic[Item, T]):
         except Exception as error:  # noqa: BLE001 - it concerns all, and each has to learn of it
             return SetResult((error,) * len(group.items))
 
-    def _commit_within(self, items: Sequence[PendingItem[Item, T]], limits: Sequence[Deadline | None]) -> SetResult[T]:
+    def _commit_within(self, items: Sequence[PendingItem[Item, T]], limits: Sequence[ItemDeadline | None]) -> SetResult[T]:
         limits_s = [each.left_s for each in limits if each is not None]
         with self._within(min(limits_s)) if limits_s else nullcontext():
             return self._commit([pending.item for pending in items])
@@ -315,7 +317,7 @@ class GroupCommit(Generic[Item, T]):
             self._left.append(group)
         self._end_lead(group)
 
-    def _leave(self, group: _Group[Item, T], own: Sequence[PendingItem[Item, T]], until: Deadline | None) -> None:
+    def _leave(self, group: _Group[Item, T], own: Sequence[PendingItem[Item, T]], until: ItemDeadline | None) -> None:
         """Look up the commit of a set whose thread was cut short; if this thread is cut short as well, leave it to others."""
         group.is_old = True
         try:

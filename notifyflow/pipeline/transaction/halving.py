@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[Item]):
+class SetPart(Generic[Item]):
     """Some items of a set, for one transaction.
 
     Attributes:
@@ -43,7 +43,7 @@ class Part(Generic[Item]):
         return use_case.ALONE if self.count == 1 else use_case.TOGETHER
 
 
-class Parts(Generic[Item]):
+class SetParts(Generic[Item]):
     """The remaining parts of a set, with one time limit for all.
 
     Args:
@@ -55,31 +55,31 @@ class Parts(Generic[Item]):
     def __init__(self, deps: Dependencies, name: str, items: Sequence[Item] = ()) -> None:
         self._deps = deps
         self._name = name
-        self._left = deque([Part(list(items))] if items else [])
+        self._left = deque([SetPart(list(items))] if items else [])
         self._ends_at: datetime | None = None
 
-    def search(self, wanted: int, *, is_insisted_on: bool = False) -> Part[Item]:
+    def search(self, wanted: int, *, is_insisted_on: bool = False) -> SetPart[Item]:
         """Return a part whose transaction searches for its items: for all wanted ones, or fewer under contention."""
-        return Part([], self._most(wanted), is_insisted_on)
+        return SetPart([], self._most(wanted), is_insisted_on)
 
-    def take(self) -> Part[Item] | None:
+    def take(self) -> SetPart[Item] | None:
         """Take the next part, or as much of it as may pass; None if none is left."""
         if not self._left:
             return None
         part = self._left.popleft()
         if (most := self._most(part.count)) < len(part.items):
-            self._left.appendleft(Part(part.items[most:]))
-            return Part(part.items[:most])
+            self._left.appendleft(SetPart(part.items[most:]))
+            return SetPart(part.items[:most])
         return part
 
     def _most(self, wanted: int) -> int:
         return noted(lambda: self._deps.pressure.most(self._name, wanted))
 
-    def put_back(self, *parts: Part[Item]) -> None:
+    def put_back(self, *parts: SetPart[Item]) -> None:
         """Put parts before all others."""
         self._left.extendleft(reversed(parts))
 
-    def run(self, part: Part[Item], body: Callable[[Transaction], T]) -> Committed[T]:
+    def run(self, part: SetPart[Item], body: Callable[[Transaction], T]) -> Committed[T]:
         """Run a part in one transaction; raises as ``use_case.run``."""
         now = self._deps.clock.now()
         self._ends_at = self._ends_at or now + timedelta(seconds=use_case.TIMEOUT_S)
@@ -93,7 +93,7 @@ class Parts(Generic[Item]):
         self._deps.pressure.passed(self._name, len(part.items))
         return committed
 
-    def halve(self, part: Part[Item], error: Exception) -> bool:
+    def halve(self, part: SetPart[Item], error: Exception) -> bool:
         """Put a failed part back as two halves; return False if a single item is damaged or refused.
 
         A single item under contention is put back behind all others. A search that found nothing yet searches for fewer.
@@ -107,9 +107,9 @@ class Parts(Generic[Item]):
             raise error
         if len(items) > 1:
             middle = len(items) // 2
-            self.put_back(Part(items[:middle]), Part(items[middle:]))
+            self.put_back(SetPart(items[:middle]), SetPart(items[middle:]))
         elif isinstance(error, Contended) and not is_damage:
-            self._left.append(Part(items, (part.wanted + 1) // 2, is_insisted_on=part.count == 1))
+            self._left.append(SetPart(items, (part.wanted + 1) // 2, is_insisted_on=part.count == 1))
         else:
             return False
         return True

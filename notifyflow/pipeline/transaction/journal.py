@@ -17,7 +17,7 @@ class CutShort(BaseException):
 
 
 @dataclass(slots=True)
-class Note:
+class JournalEntry:
     """The note of one transaction.
 
     Attributes:
@@ -37,7 +37,7 @@ class Journal:
     """The notes of a set, in the order of its transactions."""
 
     def __init__(self) -> None:
-        self._notes: list[Note] = []
+        self._notes: list[JournalEntry] = []
         self._next = 0
         self._is_old = False
 
@@ -61,10 +61,10 @@ class Journal:
         for note in self._notes:
             note.is_old = True
 
-    def next_note(self) -> Note:
+    def next_note(self) -> JournalEntry:
         """Return the note of the next transaction."""
         if self._next == len(self._notes):
-            self._notes.append(Note(is_old=self._is_old))
+            self._notes.append(JournalEntry(is_old=self._is_old))
         self._next += 1
         return self._notes[self._next - 1]
 
@@ -72,10 +72,10 @@ class Journal:
 _JOURNAL: ContextVar[Journal | None] = ContextVar("notifyflow_journal", default=None)
 
 
-def next_note() -> Note:
+def next_note() -> JournalEntry:
     """Return the note for the transaction that this thread begins."""
     journal = _JOURNAL.get()
-    return Note() if journal is None else journal.next_note()
+    return JournalEntry() if journal is None else journal.next_note()
 
 
 def noted(draw: Callable[[], T]) -> T:

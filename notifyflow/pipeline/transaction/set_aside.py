@@ -6,7 +6,7 @@ from notifyflow.core.delivery import set_aside
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.errors import Contended, IllegalMove, InvalidPolicy, Refused, StorageError, StorageUnavailable, UnreadableRow
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.storage.ledger import Place, Unread
+from notifyflow.storage.ledger import DamagedPlace, Unread
 
 _NAMED = frozenset({"incident", "escalation", "notification", "step", "attempt", "receipt", "outbox"})
 """The tables whose rows are set aside by their own ids."""
@@ -42,7 +42,7 @@ def as_refusal(error: Exception) -> Exception:
     return error
 
 
-def blamed(place: tuple[str, ...], error: Exception) -> list[Place]:
+def blamed(place: tuple[str, ...], error: Exception) -> list[DamagedPlace]:
     """Return the rows that an error sets aside: the row at hand, given with its kind, and the unreadable one, if any."""
     machine, *ids = place
     places = [_place(machine, tuple(ids), error)]
@@ -51,7 +51,7 @@ def blamed(place: tuple[str, ...], error: Exception) -> list[Place]:
     return places
 
 
-def _place(machine: str, ids: tuple[str, ...], error: Exception) -> Place:
+def _place(machine: str, ids: tuple[str, ...], error: Exception) -> DamagedPlace:
     """Return where an error showed damage."""
     relation, code, what = "", type(error).__name__, "a rule cannot be applied to it"
     match error:
@@ -61,16 +61,16 @@ def _place(machine: str, ids: tuple[str, ...], error: Exception) -> Place:
             relation, code, what = error.table, error.code or code, "the database refuses to write it"
         case Contended():
             relation, code, what = error.table, error.code or "changed", "what is to be written collides with what is there"
-    return Place(machine=machine, ids=ids, relation=relation.removeprefix("notifyflow_"), code=code, what=what)
+    return DamagedPlace(machine=machine, ids=ids, relation=relation.removeprefix("notifyflow_"), code=code, what=what)
 
 
-def places_of(unread: Iterable[Unread]) -> list[Place]:
+def places_of(unread: Iterable[Unread]) -> list[DamagedPlace]:
     """Return the places of unreadable rows, each once; rows without their own id are left out."""
     found = {(each.table, each.row_id): each for each in unread if each.table in _NAMED and each.row_id}
     return [_place(table, (row_id,), each.error()) for (table, row_id), each in found.items()]
 
 
-def write(tx: Transaction, places: Collection[Place], *, is_told: bool) -> list[SetAside]:
+def write(tx: Transaction, places: Collection[DamagedPlace], *, is_told: bool) -> list[SetAside]:
     """Set rows aside, and tell operations once for each; return those that were not set aside already."""
     rows = []
     for place in places:

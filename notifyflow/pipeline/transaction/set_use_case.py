@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 
 from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, StorageUnavailable
 from notifyflow.pipeline.transaction import set_aside, sparing, use_case
-from notifyflow.pipeline.transaction.halving import Part, Parts
+from notifyflow.pipeline.transaction.halving import SetPart, SetParts
 from notifyflow.pipeline.transaction.journal import CutShort, is_looked_up
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.storage.ledger import Place
+from notifyflow.storage.ledger import DamagedPlace
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -116,7 +116,7 @@ class _SetRun(Generic[Item, Loaded, T]):
 
     def run(self) -> None:
         """Run all, the first part first."""
-        parts = Parts(self._deps, self._kind.name, range(len(self._items)))
+        parts = SetParts(self._deps, self._kind.name, range(len(self._items)))
         while (part := parts.take()) is not None:
             try:
                 self._run_part(parts, part)
@@ -145,7 +145,7 @@ class _SetRun(Generic[Item, Loaded, T]):
             interruption = None if isinstance(error, CutShort) else error
         return SetResult(results, follow_ups, interruption)
 
-    def _run_part(self, parts: Parts[int], part: Part[int]) -> None:
+    def _run_part(self, parts: SetParts[int], part: SetPart[int]) -> None:
         """Run a part in one transaction; put the rest back, and blame a single item for damage."""
         body = partial(self._kind.handle_all, {number: self._items[number] for number in part.items})
         try:
@@ -155,10 +155,10 @@ class _SetRun(Generic[Item, Loaded, T]):
             again = [number for number, error in refused.errors.items() if not is_alone and set_aside.is_damage(error)]
             self._results.update({number: error for number, error in refused.errors.items() if number not in again})
             left = [number for number in part.items if number not in refused.errors]
-            parts.put_back(*([Part(left)] if left else []), *(Part([number]) for number in again))
+            parts.put_back(*([SetPart(left)] if left else []), *(SetPart([number]) for number in again))
         except _Mixed as mixed:
             own = [number for number, is_operations in zip(part.items, mixed.is_operations, strict=True) if is_operations]
-            parts.put_back(Part(own), Part([number for number in part.items if number not in own]))
+            parts.put_back(SetPart(own), SetPart([number for number in part.items if number not in own]))
         except use_case.DAMAGE as error:
             if not parts.halve(part, error):
                 self._run_alone(part.items[0], body, error)
@@ -182,7 +182,7 @@ class _SetRun(Generic[Item, Loaded, T]):
         self._results.update(found)
         self._follow_ups += follow_ups
 
-    def _damaged(self, results: Sequence[T | Exception]) -> Iterator[Place]:
+    def _damaged(self, results: Sequence[T | Exception]) -> Iterator[DamagedPlace]:
         for item, result in zip(self._items, results, strict=True):
             if isinstance(result, Exception) and set_aside.is_damage(result) and (place := self._kind.place(item)):
                 yield from set_aside.blamed(place, result)

@@ -13,7 +13,7 @@ from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import Contended, DamagedIncident, NotFound, Refused
 from notifyflow.pipeline.transaction import set_aside, use_case
-from notifyflow.pipeline.transaction.halving import Part, Parts
+from notifyflow.pipeline.transaction.halving import SetPart, SetParts
 from notifyflow.pipeline.transaction.journal import noted
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
@@ -89,9 +89,9 @@ def run(deps: Dependencies, body: Callable[[Transaction], T]) -> Committed[T]:
 def _find(deps: Dependencies, act: _Act[T], machines: Mapping[str, str], left: Collection[str]) -> dict[str, Exception]:
     """Return the rows that cannot be written, with their errors; raise that of an incident, or of what is new."""
     rows = sorted(row_id for row_id, machine in machines.items() if machine != _INCIDENT and row_id not in left)
-    parts, found = Parts[str](deps, _NAME, rows), dict[str, Exception]()
+    parts, found = SetParts[str](deps, _NAME, rows), dict[str, Exception]()
     with suppress(_Passed):
-        parts.run(Part([]), partial(act.attempt, spared={*left, *rows}))
+        parts.run(SetPart([]), partial(act.attempt, spared={*left, *rows}))
     while (part := parts.take()) is not None:
         try:
             parts.run(part, partial(act.attempt, spared={*left, *rows}.difference(part.items)))

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar, cast
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.errors import CommitUnknown, Contended, NotifyflowError, StorageUnavailable
 from notifyflow.pipeline.transaction import set_aside
-from notifyflow.pipeline.transaction.journal import CutShort, Note, next_note
+from notifyflow.pipeline.transaction.journal import CutShort, JournalEntry, next_note
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.storage.ledger import Ledger, Line, Place, Unread
+from notifyflow.storage.ledger import DamagedPlace, Ledger, Line, Unread
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -72,7 +72,9 @@ def _run(deps: Dependencies, body: Callable[[Transaction], T], *, tries: int | N
     return cast(_Done[T], note.done)
 
 
-def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note, *, tries: int | None, timeout_s: float) -> None:
+def _commit(
+    deps: Dependencies, body: Callable[[Transaction], T], note: JournalEntry, *, tries: int | None, timeout_s: float
+) -> None:
     """Run and commit a body; again while there is time and the log shows that the commit was not done."""
 
     def once(ledger: Ledger) -> object:
@@ -104,7 +106,9 @@ def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note, *,
             raise _all_lost(timeout_s)
 
 
-def _try(deps: Dependencies, once: Callable[[Ledger], object], note: Note, *, tries: int | None, timeout_s: float) -> float:
+def _try(
+    deps: Dependencies, once: Callable[[Ledger], object], note: JournalEntry, *, tries: int | None, timeout_s: float
+) -> float:
     """Run a transaction and note whether it was committed; return how long a lost commit took, in seconds."""
     try:
         deps.transactions.run(once, timeout_s=timeout_s, tries=tries)
@@ -119,7 +123,7 @@ def _all_lost(waited_s: float) -> StorageUnavailable:
     return StorageUnavailable(waited_s, "the connection broke during each commit, and nothing was stored")
 
 
-def _look_up(deps: Dependencies, note: Note) -> None:
+def _look_up(deps: Dependencies, note: JournalEntry) -> None:
     """Look up the commit of a transaction whose thread was cut short; raise the transaction's error.
 
     Raises:
@@ -157,7 +161,7 @@ def set_aside_unread(deps: Dependencies, unread: Sequence[Unread]) -> FollowUps:
     return NOTHING
 
 
-def put_aside(deps: Dependencies, places: Sequence[Place]) -> FollowUps:
+def put_aside(deps: Dependencies, places: Sequence[DamagedPlace]) -> FollowUps:
     """Set damaged rows aside, each for five minutes; return the follow-ups.
 
     Operations is told in the same transaction, unless the rows of that report are damaged themselves. If the database does not

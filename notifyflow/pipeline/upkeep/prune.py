@@ -3,12 +3,12 @@
 from datetime import datetime
 
 from notifyflow.pipeline.transaction.ports import Dependencies
-from notifyflow.storage.upkeep.pruning import Pruned, Step
+from notifyflow.storage.upkeep.pruning import Pruned, PruneStep
 
 ROUNDS_A_STEP = 50
 
 
-def prune_incidents(deps: Dependencies, place: tuple[datetime, str], *, before: datetime) -> Step:
+def prune_incidents(deps: Dependencies, place: tuple[datetime, str], *, before: datetime) -> PruneStep:
     """Delete some incidents that were resolved before an instant; ``place`` is the end of the last step."""
     return deps.transactions.run(lambda ledger: ledger.pruning.incidents(place, before=before, limit=ROUNDS_A_STEP))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from notifyflow.core.accounts import keys
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.delivery.model import Contact
 from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.errors import TooManyAddresses, TooManyRequests
@@ -31,7 +31,7 @@ class Access:
         self._requests = Allowances(clock, requests_a_minute)
 
     def create(
-        self, name: str, scopes: Collection[Scope], *, valid_for: timedelta | None, namespace: str | None = None
+        self, name: str, scopes: Collection[KeyScope], *, valid_for: timedelta | None, namespace: str | None = None
     ) -> tuple[ApiKey, str]:
         """Create a key.
 
@@ -104,7 +104,7 @@ class Access:
         """
         stored.revoke(self._store, key_id, now=self._clock.now())
 
-    def admit(self, presented: str, scope: Scope) -> ApiKey:
+    def admit(self, presented: str, scope: KeyScope) -> ApiKey:
         """Return the key that a caller presents.
 
         Raises:

@@ -16,7 +16,7 @@ from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.errors import CommitUnknown, Fault, InvalidIncident, InvalidPolicy, StorageUnavailable
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
-from notifyflow.pipeline.transaction.group_commit import Deadline, GroupCommit, TimeIsOver
+from notifyflow.pipeline.transaction.group_commit import GroupCommit, ItemDeadline, TimeIsOver
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.transaction.use_case import moved_nothing
 from notifyflow.service.delivery.use_cases import UseCases
@@ -126,7 +126,7 @@ class Submissions:
         """Begin anew in a forked child."""
         self._group_commit.begin_anew()
 
-    def store(self, submitted: Submitted, deadline: Deadline) -> Notified:
+    def store(self, submitted: Submitted, deadline: ItemDeadline) -> Notified:
         """Store a validated submission; see ``store_all``.
 
         Args:
@@ -170,7 +170,7 @@ class Submissions:
 class _Sooner:
     """A deadline some seconds before another."""
 
-    deadline: Deadline
+    deadline: ItemDeadline
     by_s: float
 
     @property

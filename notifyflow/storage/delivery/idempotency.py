@@ -27,7 +27,7 @@ Request = tuple[str, str]
 """A request: its API key's id, and its idempotency key."""
 
 
-class Responses(Repository):
+class StoredResponses(Repository):
     """Responses by idempotency key."""
 
     def get(self, requests: Collection[Request], *, now: datetime) -> Mapping[Request, IdempotentResponse]:

@@ -79,7 +79,7 @@ _OVER = Statement(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class DamagedPlace:
     """Where damage was found.
 
     Attributes:
@@ -143,7 +143,7 @@ def _once(query: Select) -> Run:
 class SetAsides(Repository):
     """Sets rows aside."""
 
-    def add(self, place: Place, *, now: datetime) -> tuple[SetAside, bool] | None:
+    def add(self, place: DamagedPlace, *, now: datetime) -> tuple[SetAside, bool] | None:
         """Set a row aside, or set it aside again if its time is over.
 
         Returns:

@@ -32,7 +32,7 @@ class Deadline:
         return max(0.0, self._ends - time.monotonic())
 
 
-class Pauses:
+class RetryWaits:
     """The pauses between the tries of one transaction."""
 
     def __init__(self) -> None:

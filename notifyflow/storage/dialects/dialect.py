@@ -23,7 +23,7 @@ class Trouble(Enum):
     REFUSED = "the statement is wrong; repeating does not help"
 
 
-class Access(Enum):
+class TransactionMode(Enum):
     """The kind of a transaction."""
 
     READ = "sees one consistent state over all its queries"
@@ -59,7 +59,7 @@ class Dialect(ABC):
         return peewee.OperationalError("timeout expired")
 
     @abstractmethod
-    def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
+    def begin(self, db: peewee.Database, *, access: TransactionMode, deadline: Deadline) -> None:
         """Begin a transaction, unless the access is bare; no statement waits beyond the deadline from now on."""
 
     @abstractmethod

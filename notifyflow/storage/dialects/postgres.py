@@ -14,7 +14,7 @@ from psycopg.types.datetime import TimestamptzLoader
 
 from notifyflow.storage.dialects import postgres_url
 from notifyflow.storage.dialects.deadline import Deadline
-from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, cause_of, driver_of, execute
+from notifyflow.storage.dialects.dialect import Dialect, TransactionMode, Trouble, cause_of, driver_of, execute
 from notifyflow.storage.tables.fields import read_instant
 
 # A process frozen in a transaction keeps its locks for 10 s; after that, none of our calls has time left to commit.
@@ -180,13 +180,13 @@ class Postgres(Dialect):
         error.orig = psycopg.errors.ConnectionTimeout("connection timeout expired")
         return cast(peewee.PeeweeException, error)
 
-    def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
+    def begin(self, db: peewee.Database, *, access: TransactionMode, deadline: Deadline) -> None:
         """Begin; the server cancels a statement a little before the deadline."""
         driver_of(db).deadline = deadline
-        if access is Access.BARE:
+        if access is TransactionMode.BARE:
             return
         limit_ms = max(1, int(deadline.left_s * 1000 * self._SERVER_SHARE))
-        how = "BEGIN" if access is Access.WRITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        how = "BEGIN" if access is TransactionMode.WRITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         execute(db, f"{how}; SET LOCAL statement_timeout = {limit_ms}")
 
     def is_idle(self, db: peewee.Database) -> bool:

@@ -12,7 +12,7 @@ import peewee
 
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.dialects.deadline import Deadline
-from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, cause_of, driver_of, execute
+from notifyflow.storage.dialects.dialect import Dialect, TransactionMode, Trouble, cause_of, driver_of, execute
 from notifyflow.storage.tables.fields import read_instant
 
 _MAKING = threading.Lock()
@@ -84,11 +84,11 @@ class Sqlite(Dialect):
         db.connect()
         return db
 
-    def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
+    def begin(self, db: peewee.Database, *, access: TransactionMode, deadline: Deadline) -> None:
         """Begin; a write transaction takes the only write lock now, since taking it later fails without waiting."""
         execute(db, f"PRAGMA busy_timeout = {max(1, int(deadline.left_s * 1000))}")
-        if access is not Access.BARE:
-            execute(db, "BEGIN IMMEDIATE" if access is Access.WRITE else "BEGIN")
+        if access is not TransactionMode.BARE:
+            execute(db, "BEGIN IMMEDIATE" if access is TransactionMode.WRITE else "BEGIN")
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Return whether no transaction is open."""

@@ -33,7 +33,7 @@ _STATE = f"""
 _SET = "SELECT pg_catalog.set_config('search_path', %s, true), pg_catalog.set_config('DateStyle', %s, true)"
 
 
-class Place(NamedTuple):
+class DatabasePlace(NamedTuple):
     """A running database, and the schema of our tables in it.
 
     Attributes:
@@ -45,9 +45,9 @@ class Place(NamedTuple):
     schema: str
 
 
-def place_of(db: peewee.Database) -> Place:
+def place_of(db: peewee.Database) -> DatabasePlace:
     """Return where a connection of ours finds our tables."""
-    return Place(*execute(db, _PLACE).fetchone())
+    return DatabasePlace(*execute(db, _PLACE).fetchone())
 
 
 class Joined(peewee.PostgresqlDatabase):
@@ -74,9 +74,9 @@ class Joined(peewee.PostgresqlDatabase):
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement on a cursor of ours, and leave no prepared statement behind."""
-        return _Cursor(self._own).execute(sql, params, prepare=False)
+        return _DefaultCursor(self._own).execute(sql, params, prepare=False)
 
-    def is_at(self, place: Place) -> bool:
+    def is_at(self, place: DatabasePlace) -> bool:
         """Return whether the connection is to a given place."""
         return self._database_of_it == (place.started_at, place.database)
 
@@ -95,7 +95,7 @@ class Joined(peewee.PostgresqlDatabase):
             return result
 
 
-class _Cursor(psycopg.Cursor[tuple[Any, ...]]):
+class _DefaultCursor(psycopg.Cursor[tuple[Any, ...]]):
     """A cursor that reads values as psycopg does by default, however the connection is set."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:

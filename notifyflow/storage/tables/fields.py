@@ -13,13 +13,13 @@ from typing import Any
 
 from peewee import Field, TextField
 
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.forms import DURATION, read_duration
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.documents import dump, load
 from notifyflow.core.limits.slots import Slice, Taken
-from notifyflow.core.oncall.schedules import Shift, Why
+from notifyflow.core.oncall.schedules import DutyReason, Shift
 from notifyflow.storage.tables.policies import snapshot
 
 _LONGEST_KEY = 500  # characters of up to four bytes; PostgreSQL takes 2,704 bytes in an index
@@ -226,7 +226,7 @@ class ScopesField(DocumentField):
     """The scopes of an API key: a list of words."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(lambda scopes: " ".join(sorted(scopes)), lambda text: frozenset(map(Scope, text.split())), **options)
+        super().__init__(lambda scopes: " ".join(sorted(scopes)), lambda text: frozenset(map(KeyScope, text.split())), **options)
 
 
 class NamesField(DocumentField):
@@ -317,7 +317,7 @@ def _dump_shifts(shifts: Iterable[Shift]) -> str:
 
 def _load_shifts(text: str) -> tuple[Shift, ...]:
     return tuple(
-        Shift(begins_at=read_instant(begin), ends_at=read_instant(end), people=tuple(map(str, people)), why=Why.CALENDAR)
+        Shift(begins_at=read_instant(begin), ends_at=read_instant(end), people=tuple(map(str, people)), why=DutyReason.CALENDAR)
         for begin, end, people in json.loads(text)
     )
 

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 from peewee import BooleanField, Field, FloatField, IntegerField, Model
 
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.limits.slots import Slice, Taken
 from notifyflow.storage.tables.fields import (
@@ -40,7 +40,7 @@ _FIELDS: Mapping[Any, type[Field]] = {
     frozenset[str]: NamesField,
     Mapping[str, str]: TextsField,
     Policy: PolicyField,
-    frozenset[Scope]: ScopesField,
+    frozenset[KeyScope]: ScopesField,
     tuple[Slice, ...]: SlicesField,
     tuple[Taken, ...]: TakenField,
 }

@@ -16,7 +16,7 @@ _QUARANTINED_OR_NOT = EscalationRow.is_quarantined.in_((False, True))  # spelt o
 _WITH_OUTCOME = frozenset(EscalationState) - {EscalationState.ACTIVE, EscalationState.CANCELLED}
 
 
-class Heartbeat(Repository):
+class HeartbeatChecks(Repository):
     """Checks of the whole database, each from an index; only the heartbeat's own row is locked."""
 
     def is_left_behind(self, *, before: datetime) -> bool:

@@ -63,7 +63,7 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class PruneStep:
     """The result of one step of a prune, and where the next one begins.
 
     Attributes:
@@ -77,7 +77,7 @@ class Step:
 class Pruning(Repository):
     """Deletes old rows."""
 
-    def incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
+    def incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> PruneStep:
         """Delete some incidents resolved before an instant, the oldest first; skip those that are locked.
 
         Args:
@@ -88,13 +88,13 @@ class Pruning(Repository):
         query = old_incidents(place, before=before, limit=limit, is_server=bool(self._unit.db.for_update))
         found = self._unit.rows(query.for_update(_ROW_LOCK, skip_locked=True) if self._unit.db.for_update else query)
         if not found:
-            return Step(pruned=Pruned(), place=None)
+            return PruneStep(pruned=Pruned(), place=None)
         ids = [row["id"] for row in found]
         rounds = self._unit.rows(EscalationRow.select(EscalationRow.id).where(EscalationRow.incident_id.in_(ids)).limit(limit))
         pruned = self._delete_rounds([row["id"] for row in rounds]) + self._delete_emptied(ids)
         Rollups(self._unit).follow_deletions()
         is_done = pruned.incidents == len(ids)
-        return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
+        return PruneStep(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
 
     def strays(self, *, before: datetime, limit: int) -> Pruned:
         """Delete some foreign receipts and counted notices from before an instant.
@@ -151,11 +151,11 @@ class Pruning(Repository):
 class Prunable(Reader):
     """Counts what a prune would delete."""
 
-    def incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
+    def incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> PruneStep:
         """Count some incidents resolved before an instant, as ``Pruning.incidents`` would delete them."""
         found = self._source.rows(old_incidents(place, before=before, limit=limit))
         if not found:
-            return Step(pruned=Pruned(), place=None)
+            return PruneStep(pruned=Pruned(), place=None)
         ids = [row["id"] for row in found]
         notifications, attempts = _belongings(EscalationRow.incident_id.in_(ids))
         pruned = Pruned(
@@ -166,7 +166,7 @@ class Prunable(Reader):
             notifications=self._count(NotificationRow, NotificationRow.incident_id.in_(ids)),
             escalations=self._count(EscalationRow, EscalationRow.incident_id.in_(ids)),
         )
-        return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]))
+        return PruneStep(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]))
 
     def strays(self, *, before: datetime) -> Pruned:
         """Count the rows that ``Pruning.strays`` would delete in all its steps."""

@@ -27,7 +27,7 @@ from notifyflow.web.frame.context import Context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ShownResult:
     """The text that the page shows in place of its button, and its look."""
 
     headline: str
@@ -116,11 +116,11 @@ def _viewer(status: IncidentStatus, recipient_id: str) -> Viewer:
     return Viewer(contact=Contact(recipient_id=recipient_id, name=recipient_id, addresses={}), mine=None)
 
 
-def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> Outcome | None:
+def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> ShownResult | None:
     facts, contact = status.facts, viewer.contact
     if facts.state is IncidentState.RESOLVED:
         by = f" by {_name(status, facts.resolved_by)}" if facts.resolved_by else ""
-        return Outcome(
+        return ShownResult(
             headline="This incident is resolved.",
             detail=f"Resolved{by}{_at(facts.resolved_at, contact)}. There is nothing left to do.",
             look=looks.RESOLVED,
@@ -130,9 +130,9 @@ def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> Outcom
         who = "You acknowledged it." if is_mine else f"{_name(status, facts.acknowledged_by)} acknowledged it."
         how = _how(context, facts.acknowledged_via)
         acknowledged = " ".join(filter(None, ("Acknowledged", how))) + _at(facts.acknowledged_at, contact)
-        return Outcome(headline=who, detail=f"{acknowledged}. No more pages are sent{_stopped(status, contact)}.")
+        return ShownResult(headline=who, detail=f"{acknowledged}. No more pages are sent{_stopped(status, contact)}.")
     if viewer.mine and viewer.mine.facts.state is EscalationState.ACKNOWLEDGED:
-        return Outcome(headline="You acknowledged it.", detail="You get no more pages for it; others still do.")
+        return ShownResult(headline="You acknowledged it.", detail="You get no more pages for it; others still do.")
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.delivery.model import Notified, Stopped, Via
 from notifyflow.core.forms import MAX_KEY, length_faults
 from notifyflow.core.insight.list_documents import MessageDocument
@@ -84,7 +84,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
 
 def _add_intake(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
-    let_ingest = Depends(Require(context, Scope.INGEST))
+    let_ingest = Depends(Require(context, KeyScope.INGEST))
     read_body = Depends(JsonBody(INCIDENT_LIMIT_BYTES, room=bulkhead.room))
 
     @routes.post(
@@ -135,7 +135,7 @@ def idempotency_faults(idempotency_key: str | None) -> Iterator[Fault]:
 
 
 def _add_incidents(routes: APIRouter, context: Context) -> None:
-    let_read = Depends(Require(context, Scope.READ))
+    let_read = Depends(Require(context, KeyScope.READ))
 
     @routes.get(
         "/incidents",
@@ -163,7 +163,7 @@ def _add_incident(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> No
         response_model=IncidentReportDocument,
         responses={**SHOWN, **refusals(401, 403, 404, 409, 422, 429)},
     )
-    async def show(caller: Annotated[ApiKey, Depends(Require(context, Scope.READ))], incident_id: str) -> Response:
+    async def show(caller: Annotated[ApiKey, Depends(Require(context, KeyScope.READ))], incident_id: str) -> Response:
         """Return one incident with all that belongs to it, what happened and what comes next. Scope: `read`."""
         etag = await bulkhead.reports.run(partial(_etag, context, caller, incident_id))
         read, write = partial(_report, context, incident_id), partial(Response, media_type="application/json")
@@ -187,7 +187,7 @@ def _etag(context: Context, caller: ApiKey, incident_id: str) -> ETag:
 
 
 def _add_acts(routes: APIRouter, context: Context) -> None:
-    let_operate = Depends(Require(context, Scope.OPERATE))
+    let_operate = Depends(Require(context, KeyScope.OPERATE))
 
     @routes.post(
         "/incidents/{incident_id}/acknowledge",
@@ -220,7 +220,7 @@ def _stop(context: Context, act: Callable[..., Stopped], incident_id: str, calle
 
 
 def _add_page_again(routes: APIRouter, context: Context) -> None:
-    let_operate = Depends(Require(context, Scope.OPERATE))
+    let_operate = Depends(Require(context, KeyScope.OPERATE))
 
     @routes.post(
         "/incidents/{incident_id}/page-again",
@@ -238,7 +238,7 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
 
 
 def _add_messages(routes: APIRouter, context: Context) -> None:
-    let_read = Depends(Require(context, Scope.READ))
+    let_read = Depends(Require(context, KeyScope.READ))
 
     @routes.get(
         "/messages",
@@ -258,7 +258,7 @@ def _add_messages(routes: APIRouter, context: Context) -> None:
 
 
 def _add_recipients(routes: APIRouter, context: Context) -> None:
-    let_read = Depends(Require(context, Scope.READ))
+    let_read = Depends(Require(context, KeyScope.READ))
 
     @routes.get(
         "/recipients",

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.errors import InvalidApiKey
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.known import tell_known
@@ -22,8 +22,8 @@ bearer = HTTPBearer(
 class Gate:
     """The check of an API key, first among a route's dependencies, so that no request body is read before it."""
 
-    def __init__(self, context: Context, scope: Scope) -> None:
-        self._admit: Callable[[str, Scope], ApiKey] = context.access.admit
+    def __init__(self, context: Context, scope: KeyScope) -> None:
+        self._admit: Callable[[str, KeyScope], ApiKey] = context.access.admit
         self.scope = scope
 
     def admit(self, presented: str) -> ApiKey:

@@ -10,7 +10,7 @@ _TIMEOUT_S = 30.0
 _AGAIN_AFTER_S = 1
 
 
-class Room:
+class BodyBudget:
     """A budget of bytes for the bodies that all requests hold at the same time."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -37,7 +37,7 @@ class Body:
         timeout_s: How long the client may take to send it.
     """
 
-    def __init__(self, limit_bytes: int, *, room: Room | None = None, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, limit_bytes: int, *, room: BodyBudget | None = None, timeout_s: float = _TIMEOUT_S) -> None:
         self.limit_bytes = limit_bytes
         self._room = room
         self._timeout_s = timeout_s

@@ -13,7 +13,7 @@ from fastapi import HTTPException
 from fastapi.routing import APIRoute
 
 from notifyflow.errors import TooManyLogins
-from notifyflow.web.frame.body import Room
+from notifyflow.web.frame.body import BodyBudget
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -31,7 +31,7 @@ CROWD = 200
 _SAFE = frozenset({"GET", "HEAD"})
 
 
-class Line:
+class RequestQueue:
     """A few worker threads for one kind of request, and a queue of requests that wait for one.
 
     Args:
@@ -103,13 +103,13 @@ class Crowds:
     """One thread for reads that take seconds; all who asked before the read share it."""
 
     def __init__(self) -> None:
-        self._line = Line(1, _MOST_WAITING, _too_many_pages)
+        self._line = RequestQueue(1, _MOST_WAITING, _too_many_pages)
         self._turns = count()
         self._waiting: Counter[str] = Counter()
         self._read: dict[str, tuple[int, Any]] = {}  # by name: when reading began, and its result
 
     async def run(self, name: str, read: Callable[[], R], work: Callable[[R], T]) -> T:
-        """Read something, unless a read has begun since, and do some work with it; raises as ``Line.run``.
+        """Read something, unless a read has begun since, and do some work with it; raises as ``RequestQueue.run``.
 
         Args:
             name: Names what is read.
@@ -152,14 +152,14 @@ class Bulkhead:
     def __init__(self) -> None:
         self._threads = CapacityLimiter(_AT_A_TIME)
         self._thread_for_large = CapacityLimiter(1)  # one large body at a time: parsed, it takes many times its size
-        self.pages = Line(_PAGES_AT_A_TIME, _MOST_WAITING, _too_many_pages)
-        self.reports = Line(_PAGES_AT_A_TIME, _MOST_WAITING, _too_many_pages)
+        self.pages = RequestQueue(_PAGES_AT_A_TIME, _MOST_WAITING, _too_many_pages)
+        self.reports = RequestQueue(_PAGES_AT_A_TIME, _MOST_WAITING, _too_many_pages)
         self.crowds = Crowds()
-        self.links = Line(_PAGES_AT_A_TIME, _MOST_WAITING, _too_many_pages)
-        self.logins = Line(_LOGINS_AT_A_TIME, _MOST_WAITING, lambda: TooManyLogins(1))
-        self.hashes = Line(_HASHES_AT_A_TIME, _MOST_LOGINS, lambda: TooManyLogins(1))
-        self.room = Room(64 * _MIB)
-        self.small_room = Room(16 * _MIB)
+        self.links = RequestQueue(_PAGES_AT_A_TIME, _MOST_WAITING, _too_many_pages)
+        self.logins = RequestQueue(_LOGINS_AT_A_TIME, _MOST_WAITING, lambda: TooManyLogins(1))
+        self.hashes = RequestQueue(_HASHES_AT_A_TIME, _MOST_LOGINS, lambda: TooManyLogins(1))
+        self.room = BodyBudget(64 * _MIB)
+        self.small_room = BodyBudget(16 * _MIB)
 
     async def run(self, size_bytes: int, work: Callable[[], T]) -> T:
         """Run a blocking function, for a request whose body has this size, when a thread is free."""

@@ -99,7 +99,7 @@ class StoppedResponse(ActResponse):
     )
 
 
-class Verdict(StrEnum):
+class ChannelVerdict(StrEnum):
     """Whether a recipient can be reached over a channel."""
 
     WORKS = "works"
@@ -113,7 +113,7 @@ class WayResponse(BaseModel):
     channel: str
     address: str = Field(description="The beginning of the address, and its length.")
     providers: list[str] = Field(description="The channel's providers, without those to which the recipient texted STOP.")
-    verdict: Verdict = Field(description="`fails` if no provider is left or the last page of the last 30 days failed.")
+    verdict: ChannelVerdict = Field(description="`fails` if no provider is left or the last page of the last 30 days failed.")
     last_page: NotificationDocument | None = Field(description="The last page that was sent or failed.")
 
     @classmethod
@@ -124,12 +124,12 @@ class WayResponse(BaseModel):
         opted_out_of = value.opted_out_of if known and known.capabilities.has_text_replies else ()
         providers = [each.name for each in known.providers if each.sender not in opted_out_of] if known else []
         has_failed = last is not None and last.state is NotificationState.FAILED
-        tried = Verdict.WORKS if last else Verdict.UNTRIED
+        tried = ChannelVerdict.WORKS if last else ChannelVerdict.UNTRIED
         return cls(
             channel=channel,
             address=text.masked(value.contact.addresses[channel]),
             providers=providers,
-            verdict=Verdict.FAILS if has_failed or not providers else tried,
+            verdict=ChannelVerdict.FAILS if has_failed or not providers else tried,
             last_page=None if last is None else NotificationDocument.of(last),
         )
 
@@ -158,7 +158,7 @@ class ReachabilityResponse(BaseModel):
             timezone=contact.timezone,
             quiet=contact.quiet,
             channels=None if contact.channels is None else {each: list(names) for each, names in contact.channels.items()},
-            is_reachable=any(way.verdict is not Verdict.FAILS for way in ways),
+            is_reachable=any(way.verdict is not ChannelVerdict.FAILS for way in ways),
             ways=ways,
         )
 

@@ -78,7 +78,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PagePart:
     """The part of an incident that a page shows.
 
     Attributes:
@@ -108,7 +108,7 @@ def _add_page(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
         if isinstance(looked, Response):
             return looked
         etag, is_crowd = looked
-        part = Part(number=page if everybody else None, chosen_id=notification)
+        part = PagePart(number=page if everybody else None, chosen_id=notification)
 
         def make(seen: Seen) -> Response:
             values = _values(context, seen, zone_of(request), user, part)
@@ -190,7 +190,7 @@ def _reached(context: Context, user: CurrentUser, incident_id: str) -> IncidentS
     return status
 
 
-def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part: Part) -> Mapping[str, Any]:
+def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part: PagePart) -> Mapping[str, Any]:
     status, next_events = seen.status, seen.next_events
     facts, content = status.facts, status.content
     times = Times(zone, next_events.now, facts.opened_at)

@@ -25,7 +25,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ChartLine:
     """The durations of one severity: lines through neighbouring periods, and a dot for each period without a neighbour."""
 
     tone: str
@@ -34,7 +34,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ChartRow:
     """The durations of one severity over the whole window, in words."""
 
     severity: str
@@ -62,10 +62,10 @@ class Chart:
     id: str
     title: str
     meaning: str
-    lines: tuple[Line, ...]
+    lines: tuple[ChartLine, ...]
     durations: tuple[Tick, ...]
     times: tuple[Tick, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ChartRow, ...]
 
 
 def chart(
@@ -104,7 +104,7 @@ def _ticks(values: Sequence[float]) -> Sequence[float]:
     return _TICKS_S[low : max(high, low + 1) + 1]
 
 
-def _line(severity: Severity, values: Sequence[float | None], ticks: Sequence[float]) -> Line:
+def _line(severity: Severity, values: Sequence[float | None], ticks: Sequence[float]) -> ChartLine:
     path, dots = [], []
     for at, value in enumerate(values):
         if value is None:
@@ -115,7 +115,7 @@ def _line(severity: Severity, values: Sequence[float | None], ticks: Sequence[fl
         path.append(f"{'L' if is_after else 'M'}{x:g} {y:g}")
         if not (is_after or is_before):
             dots.append((x, y))
-    return Line(tone=severity.lower(), path=" ".join(path), dots=tuple(dots))
+    return ChartLine(tone=severity.lower(), path=" ".join(path), dots=tuple(dots))
 
 
 def _times(periods: Sequence[datetime], window: Window, zone: tzinfo) -> Iterator[Tick]:
@@ -130,8 +130,8 @@ def _times(periods: Sequence[datetime], window: Window, zone: tzinfo) -> Iterato
             yield Tick(label=label, place=_x(at, len(periods)))
 
 
-def _row(severity: Severity, whole: Percentiles) -> Row:
-    return Row(
+def _row(severity: Severity, whole: Percentiles) -> ChartRow:
+    return ChartRow(
         severity=severity.value,
         tone=severity.lower(),
         count=f"{whole.count:,}",

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Security
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.metrics.families import expected
 from notifyflow.pipeline.delivery.incident_events import CHANNEL
 from notifyflow.web.frame.auth import Require, bearer
@@ -22,7 +22,7 @@ class RequireMetrics(Require):
     """A dependency that admits listed hosts, and API keys with the scope ``metrics``."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context, Scope.METRICS)
+        super().__init__(context, KeyScope.METRICS)
         self._hosts = context.metrics_hosts
 
     def __call__(  # type: ignore[override]  # a listed host has no key

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.hours import EARLIEST, LATEST
 from notifyflow.core.intake import request_schemas
 from notifyflow.core.intake.requests import read_duty_change
@@ -44,7 +44,7 @@ def router(context: Context) -> APIRouter:
 
 
 def _add_reads(routes: APIRouter, context: Context) -> None:
-    let_read = Depends(Require(context, Scope.READ))
+    let_read = Depends(Require(context, KeyScope.READ))
 
     @routes.get("", summary="Show who is on duty", responses={**SHOWN, **refusals(401, 403, 404, 422, 429)})
     def list_duties(caller: Annotated[ApiKey, let_read], listing: Annotated[DutyListing, Query()]) -> DutyListResponse:
@@ -66,7 +66,7 @@ def _add_reads(routes: APIRouter, context: Context) -> None:
 
 
 def _add_changes(routes: APIRouter, context: Context) -> None:
-    let_operate = Depends(Require(context, Scope.OPERATE))
+    let_operate = Depends(Require(context, KeyScope.OPERATE))
 
     @routes.post(
         "/{schedule}/overrides",

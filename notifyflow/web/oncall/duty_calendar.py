@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import local_time, text
-from notifyflow.core.oncall.schedules import Shift, Why
+from notifyflow.core.oncall.schedules import DutyReason, Shift
 
 SHOWN_FOR = timedelta(weeks=4)
 """How far ahead a calendar goes at least."""
@@ -62,7 +62,7 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class CalendarDays:
     """The days that a calendar shows.
 
     Attributes:
@@ -88,12 +88,12 @@ class Span:
         return _midnight(self.end, self.zone)
 
 
-def span_at(now: datetime, zone: ZoneInfo) -> Span:
+def span_at(now: datetime, zone: ZoneInfo) -> CalendarDays:
     """Return the whole weeks from the current one that hold the next four weeks."""
     today = local_time.shown(now, zone).date()
     first = today - timedelta(days=today.weekday())
     weeks = -(-(today + SHOWN_FOR - first) // _WEEK)
-    return Span(first=first, today=today, end=first + weeks * _WEEK, zone=zone)
+    return CalendarDays(first=first, today=today, end=first + weeks * _WEEK, zone=zone)
 
 
 def joined(shifts: Iterable[Shift]) -> Iterator[Shift]:
@@ -110,7 +110,7 @@ def joined(shifts: Iterable[Shift]) -> Iterator[Shift]:
         yield last
 
 
-def weeks(shifts: Sequence[Shift], span: Span, name: Name) -> tuple[tuple[Day, ...], ...]:
+def weeks(shifts: Sequence[Shift], span: CalendarDays, name: Name) -> tuple[tuple[Day, ...], ...]:
     """Return the days of the calendar, by week.
 
     Args:
@@ -133,7 +133,7 @@ def _among(shifts: Sequence[Shift], begin: datetime, end: datetime) -> Iterator[
     return (each for each in shifts if begin < end and each.begins_at < end)
 
 
-def _day(day: date, span: Span, pieces: Sequence[Piece]) -> Day:
+def _day(day: date, span: CalendarDays, pieces: Sequence[Piece]) -> Day:
     shown = pieces if len(pieces) <= _MOST_PIECES else pieces[: _MOST_PIECES - 1]
     return Day(
         date=day,
@@ -150,7 +150,7 @@ def _piece(shift: Shift, day_begins_at: datetime, zone: ZoneInfo, lanes: dict[tu
     return Piece(
         begins=f"{local_time.shown(shift.begins_at, zone):%H:%M}" if shift.begins_at > day_begins_at else "",
         names=text.listed([name(each) for each in shift.people]),
-        is_override=shift.why is Why.OVERRIDE,
+        is_override=shift.why is DutyReason.OVERRIDE,
         lane=lanes.get(shift.people, 0),
     )
 

@@ -18,14 +18,14 @@ from notifyflow.core.oncall.feeds import Feed, address
 from notifyflow.core.oncall.overrides import Swap, Wish, find_schedule
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedule_forms import MARK
-from notifyflow.core.oncall.schedules import Override, Schedule, Shift, Why
+from notifyflow.core.oncall.schedules import DutyReason, Override, Schedule, Shift
 from notifyflow.errors import Fault, FeedNotFound, InvalidInput, OverrideNotFound
 from notifyflow.service.oncall.duty import OnCall
 from notifyflow.web.frame import respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.permissions import Form, RequireRole, form_of
-from notifyflow.web.oncall.duty_calendar import Day, Name, Span, joined, span_at, weeks
+from notifyflow.web.oncall.duty_calendar import CalendarDays, Day, Name, joined, span_at, weeks
 
 _MOST_CALENDARS = 6
 """How many calendars the page shows at once."""
@@ -33,16 +33,16 @@ _VALID_FOR = {f"{days} days": timedelta(days=days) for days in (30, 90, 365)}
 """How long a feed may be valid; one that names nothing of this, for ever."""
 Chosen = Annotated[str, Query(max_length=255)]
 _WHY = {
-    Why.LAYER: "",
-    Why.CALENDAR: "by its calendar",
-    Why.OVERRIDE: "by an override",
-    Why.LAST_KNOWN: "as last known from its calendar",
-    Why.NOBODY: "",
+    DutyReason.LAYER: "",
+    DutyReason.CALENDAR: "by its calendar",
+    DutyReason.OVERRIDE: "by an override",
+    DutyReason.LAST_KNOWN: "as last known from its calendar",
+    DutyReason.NOBODY: "",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class PersonOnDuty:
     """Somebody on duty: their id, which is empty if the directory does not know them, and their name."""
 
     id: str
@@ -60,7 +60,7 @@ class Held:
         ends: When it ends; empty if that is after the calendar.
     """
 
-    people: tuple[Person, ...]
+    people: tuple[PersonOnDuty, ...]
     why: str
     begins: str
     ends: str
@@ -88,7 +88,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class SwapOption:
     """A shift that can change places with another one, as the page offers it.
 
     Attributes:
@@ -122,7 +122,7 @@ class Rota:
     next: Held | None
     weeks: tuple[tuple[Day, ...], ...]
     overrides: tuple[Change, ...]
-    choices: tuple[Choice, ...]
+    choices: tuple[SwapOption, ...]
 
 
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
@@ -273,12 +273,12 @@ def rota(roster: Roster, schedule: Schedule, now: datetime, *, is_drawn: bool) -
     )
 
 
-def _choices(roster: Roster, shifts: Iterable[Shift], span: Span, now: datetime) -> Iterator[Choice]:
+def _choices(roster: Roster, shifts: Iterable[Shift], span: CalendarDays, now: datetime) -> Iterator[SwapOption]:
     for each in shifts:
         if each.people and now < each.ends_at < LATEST:
             begin = max(each.begins_at, span.begins_at)
             people = text.listed([roster.name_of(who) for who in each.people])
-            yield Choice(at=begin.isoformat(), name=f"{people} from {text.instant(begin.astimezone(span.zone), now=now)}")
+            yield SwapOption(at=begin.isoformat(), name=f"{people} from {text.instant(begin.astimezone(span.zone), now=now)}")
 
 
 def _changes(roster: Roster, schedule: Schedule, now: datetime) -> Iterator[Change]:
@@ -302,7 +302,8 @@ def _written(override: Override, zone: ZoneInfo, name_of: Name) -> Change:
 def _held(roster: Roster, shift: Shift, zone: ZoneInfo, shown_until: datetime) -> Held:
     return Held(
         people=tuple(
-            Person(id=each if each in roster.directory.recipients else "", name=roster.name_of(each)) for each in shift.people
+            PersonOnDuty(id=each if each in roster.directory.recipients else "", name=roster.name_of(each))
+            for each in shift.people
         ),
         why=_WHY[shift.why],
         begins=text.moment(shift.begins_at, zone),

@@ -41,7 +41,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class ShownChannel:
     """One channel of a person, as a page shows it.
 
     Attributes:
@@ -68,18 +68,18 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownPerson:
     """A person, as a page shows them."""
 
     id: str
     name: str
     reachability: Reachability
     why: str
-    ways: tuple[Way, ...]
+    ways: tuple[ShownChannel, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ChannelTestResult:
     """The outcome of a test on one channel."""
 
     channel: str
@@ -94,7 +94,7 @@ class Test:
     incident_id: str
     title: str
     at: datetime
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ChannelTestResult, ...]
     answer: str
     is_moving: bool
     is_over: bool
@@ -207,13 +207,15 @@ def _sentence(error: Exception) -> str:
     return said[:1].upper() + said[1:]
 
 
-def shown(person: Person, channels: Mapping[str, Channel], now: datetime) -> Shown:
+def shown(person: Person, channels: Mapping[str, Channel], now: datetime) -> ShownPerson:
     """Return a person as pages show them."""
     ways = tuple(_way(person, channel, address, channels, now) for channel, address in person.contact.addresses.items())
     usable = frozenset(way.channel for way in ways if way.providers)
     found = reachability(person, usable)
     contact = person.contact
-    return Shown(id=contact.recipient_id, name=contact.name, reachability=found, why=_why(person, found, usable, now), ways=ways)
+    return ShownPerson(
+        id=contact.recipient_id, name=contact.name, reachability=found, why=_why(person, found, usable, now), ways=ways
+    )
 
 
 def _why(person: Person, found: Reachability, usable: frozenset[str], now: datetime) -> str:
@@ -229,7 +231,7 @@ def _why(person: Person, found: Reachability, usable: frozenset[str], now: datet
     return "the last page failed on every channel" if found is Reachability.UNREACHABLE else "no delivery is proven"
 
 
-def _way(person: Person, channel: str, address: str, channels: Mapping[str, Channel], now: datetime) -> Way:
+def _way(person: Person, channel: str, address: str, channels: Mapping[str, Channel], now: datetime) -> ShownChannel:
     record, known = person.way(channel), channels.get(channel)
     texting = known is not None and known.capabilities.has_text_replies
     configured = tuple(known.providers) if known else ()
@@ -238,7 +240,7 @@ def _way(person: Person, channel: str, address: str, channels: Mapping[str, Chan
     verdict, summary = _verdict(record, proof, now)
     if not providers:
         verdict, summary = "fails", "they texted STOP" if configured else "no provider is configured"
-    return Way(
+    return ShownChannel(
         channel=channel,
         address=address,
         providers=providers,
@@ -279,7 +281,7 @@ def tested(status: IncidentStatus, now: datetime, zone: tzinfo) -> Test:
         incident_id=facts.id,
         title=status.content.title,
         at=facts.opened_at,
-        outcomes=tuple(Outcome(channel=row.channel, state=row.state, said=_said(row)) for row in rows),
+        outcomes=tuple(ChannelTestResult(channel=row.channel, state=row.state, said=_said(row)) for row in rows),
         answer=_answer(status, zone),
         is_moving=now - facts.opened_at < _WATCHED_FOR and facts.state is IncidentState.OPEN and any(map(_may_move, rows)),
         is_over=facts.state is IncidentState.RESOLVED,

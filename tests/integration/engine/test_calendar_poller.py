@@ -12,7 +12,7 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.channels.calendars import LIMIT_BYTES, CalendarClient, Fetched
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.model import Incident, Via
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.engine.calendar_poller import CalendarPoller
@@ -219,7 +219,7 @@ def test_a_calendar_at_an_address_that_is_not_public_is_not_fetched(machines: Ma
 def test_a_process_without_the_file_pages_who_is_on_duty(machines: Machines) -> None:
     machines.answer(200, ics("ben"))
     without = machines.start()
-    caller, _ = without.access().create("monitor", [Scope.INGEST], valid_for=None)
+    caller, _ = without.access().create("monitor", [KeyScope.INGEST], valid_for=None)
     request = InboundRequest(action=Action.NOTIFY, incident=Incident(key="db-1", title="down"), labels={})
     without._service.handle_inbound([request], caller, Via.API)
     assert [each.facts.recipient_id for each in without.status("db-1").escalations] == ["ben"]

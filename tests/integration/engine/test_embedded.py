@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState
-from notifyflow.core.delivery.policy import DEFAULT, Policy, Retries, Schedule, Tier
+from notifyflow.core.delivery.policy import DEFAULT, Policy, Retries, RetrySchedule, Tier
 from notifyflow.errors import InvalidIncident, InvalidPolicy, NotFound, PermanentProviderError, TemporaryProviderError
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.log_lines import capture_logs
@@ -111,7 +111,7 @@ def test_two_flows_share_a_file_and_none_sends_twice(open_flow: Callable[..., No
 
 
 def test_a_retry_comes_when_it_is_due(open_flow: Callable[..., NotifyFlow], provider: ScriptedProvider) -> None:
-    soon = Schedule(delays=DEFAULT.retries.critical.delays[:1], jitter=0)
+    soon = RetrySchedule(delays=DEFAULT.retries.critical.delays[:1], jitter=0)
     policy = Policy(name="soon", tiers=(Tier(name="primary", channels=("email",)),), retries=Retries(normal=soon))
     provider.script.append(TemporaryProviderError("busy"))
     flow = open_flow()

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import ApiKey
-from notifyflow.core.accounts.keys import Scope as KeyScope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.delivery.model import Incident, IncidentState, Severity
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.limits.pauses import Pause, Scope

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.delivery.model import EscalationState, Incident, Severity
 from notifyflow.core.intake.integrations import alertmanager
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
@@ -44,7 +44,7 @@ over_after = "2m"
 to = ["ada"]
 """
 
-CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((Scope.INGEST,)), digest="", created_at=NOW)
+CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((KeyScope.INGEST,)), digest="", created_at=NOW)
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
-from notifyflow.core.delivery.policy import Retries, Schedule, Tier
+from notifyflow.core.delivery.policy import Retries, RetrySchedule, Tier
 from notifyflow.sandbox.inbox import Text
 from notifyflow.sandbox.system import Sandbox
 
 TEXTS = Policy(
     name="texts",
     tiers=(Tier(name="primary", channels=("sms",)),),
-    retries=Retries(normal=Schedule(delays=(timedelta(milliseconds=10),) * 3, jitter=0)),
+    retries=Retries(normal=RetrySchedule(delays=(timedelta(milliseconds=10),) * 3, jitter=0)),
 )
 
 

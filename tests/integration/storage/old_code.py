@@ -14,7 +14,7 @@ from typing import Any
 from peewee import Database, PeeweeException
 
 from notifyflow.storage import migrations
-from notifyflow.storage.dialects import Access, Dialect, Trouble, dialect_for, execute
+from notifyflow.storage.dialects import Dialect, TransactionMode, Trouble, dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
 from tests.integration.storage.record_rows import path_of
 
@@ -50,7 +50,7 @@ class OldCode:
         """Run a transaction; again, as that code does, when another one was in its way."""
         while True:
             try:
-                self._dialect.begin(self._db, access=Access.WRITE, deadline=Deadline(TIMEOUT_S))
+                self._dialect.begin(self._db, access=TransactionMode.WRITE, deadline=Deadline(TIMEOUT_S))
                 for statement, values, count in statements:
                     cursor = execute(self._db, self._in_dialect(statement), *values)
                     assert not count or cursor.rowcount == count, (statement, values)

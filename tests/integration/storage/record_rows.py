@@ -22,7 +22,7 @@ from peewee import Database
 
 from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.storage import migrations
-from notifyflow.storage.dialects import Access, dialect_for
+from notifyflow.storage.dialects import TransactionMode, dialect_for
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
@@ -81,7 +81,7 @@ class Recorder:
 
     def _transact(self, work: Callable[[Database], T]) -> T:
         self._written = []
-        self._dialect.begin(self._db, access=Access.WRITE, deadline=Deadline(600))
+        self._dialect.begin(self._db, access=TransactionMode.WRITE, deadline=Deadline(600))
         result = work(self._db)
         self._db.commit()
         return result

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount
 from twilio.request_validator import RequestValidator
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.core.messages.links import sign as sign_link
@@ -80,16 +80,16 @@ class System:
         )
         return self.client.request(method, there, **values)
 
-    def key(self, scope: Scope, credential: str) -> str:
+    def key(self, scope: KeyScope, credential: str) -> str:
         """Make a key: a valid one, or one with the named fault."""
         if credential == "none":
             return ""
-        scopes = set(Scope) - {scope} if credential == "wrong scope" else {scope}
+        scopes = set(KeyScope) - {scope} if credential == "wrong scope" else {scope}
         key, presented = self.flow.access().create(
             "a",
             scopes,
             valid_for=timedelta(hours=1) if credential == "expired" else None,
-            namespace=ALL if scopes <= {Scope.OPERATE, Scope.READ} else SHARED,
+            namespace=ALL if scopes <= {KeyScope.OPERATE, KeyScope.READ} else SHARED,
         )
         if credential == "revoked":
             self.flow.access().revoke(key.id)
@@ -157,12 +157,12 @@ def as_routing_key(path: str, key: str) -> dict[str, Any]:
     return {"json": BODIES[path] | ({"routing_key": key} if key else {})}
 
 
-KEYED: Mapping[Route, tuple[Scope, Iterable[Present]]] = {
+KEYED: Mapping[Route, tuple[KeyScope, Iterable[Present]]] = {
     **{(method.upper(), path): (scope, (as_bearer,)) for (method, path), scope in SCOPES.items()},
-    ("POST", "/v1/alertmanager"): (Scope.INGEST, (as_bearer, as_password)),
-    ("POST", "/v1/cloudevents"): (Scope.INGEST, (as_bearer, as_password)),
-    ("POST", "/v2/enqueue"): (Scope.INGEST, (as_routing_key,)),
-    ("GET", "/metrics"): (Scope.METRICS, (as_bearer,)),
+    ("POST", "/v1/alertmanager"): (KeyScope.INGEST, (as_bearer, as_password)),
+    ("POST", "/v1/cloudevents"): (KeyScope.INGEST, (as_bearer, as_password)),
+    ("POST", "/v2/enqueue"): (KeyScope.INGEST, (as_routing_key,)),
+    ("GET", "/metrics"): (KeyScope.METRICS, (as_bearer,)),
 }
 
 
@@ -289,13 +289,13 @@ def test_every_route_has_a_rule(system: System):
 def test_a_request_without_a_valid_key_is_refused_and_stores_nothing(system: System):
     before = system.trace
     for credential, status in {"none": 401, "wrong": 401, "revoked": 401, "expired": 401, "wrong scope": 403}.items():
-        keys = {scope: system.key(scope, credential) for scope in Scope}
+        keys = {scope: system.key(scope, credential) for scope in KeyScope}
         for (method, path), (scope, ways) in KEYED.items():
             for present in ways:
                 response = system.request(method, path, **present(path, keys[scope]))
                 assert response.status_code == status, (method, path, present, credential)
     assert system.trace == before
-    keys = {scope: system.key(scope, "right") for scope in Scope}
+    keys = {scope: system.key(scope, "right") for scope in KeyScope}
     for (method, path), (scope, ways) in KEYED.items():
         for present in ways:
             response = system.request(method, path, **present(path, keys[scope]))

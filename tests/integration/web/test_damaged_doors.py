@@ -14,14 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from notifyflow.cli.commands import app
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import LIVE, Incident, IncidentState, Recipient, Severity, Step
 from notifyflow.core.limits.pauses import Scope as Paused
 from notifyflow.core.messages.links import sign as sign_link
 from notifyflow.core.namespaces import ALL, SHARED
 from notifyflow.core.oncall.overrides import Wish
-from notifyflow.core.oncall.schedules import Calendar, Shift, Why
+from notifyflow.core.oncall.schedules import Calendar, DutyReason, Shift
 from notifyflow.errors import DamagedIncident, NotifyflowError
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.tables import SetAsideRow
@@ -195,8 +195,8 @@ def _set_up(driver: Driver, url: str, folder: Path) -> Scene:
     flow.oncall.change(Wish(people=("ben",), schedules=("primary",), ends_at=now + timedelta(days=1), by="ada"))
     flow.feeds().make(schedule="primary", by="ada")
     admin = visit(flow, Role.ADMIN)
-    _, key = flow.access().create("billing", {Scope.READ, Scope.OPERATE}, valid_for=None, namespace=ALL)
-    flow.access().create("other", list(Scope), valid_for=None)
+    _, key = flow.access().create("billing", {KeyScope.READ, KeyScope.OPERATE}, valid_for=None, namespace=ALL)
+    flow.access().create("other", list(KeyScope), valid_for=None)
     flow.users().add("cleo", Role.VIEWER, password="correct horse battery")
     scene = Scene(driver, url, folder, admin, key, hurt=ids[1], well=ids[0])
     flow.deps.transactions.run(lambda ledger: _fill(ledger, now))
@@ -206,7 +206,7 @@ def _set_up(driver: Driver, url: str, folder: Path) -> Scene:
 def _fill(ledger: Any, now: datetime) -> None:
     """Store rows of the tables that are empty yet."""
     claimed = ledger.roster.claim_calendar("office", "source", before=now, now=now)
-    shift = Shift(begins_at=now, ends_at=now + timedelta(days=1), people=("ben",), why=Why.CALENDAR)
+    shift = Shift(begins_at=now, ends_at=now + timedelta(days=1), people=("ben",), why=DutyReason.CALENDAR)
     ledger.roster.put_shifts(claimed, Calendar(schedule="office", shifts=(shift,), fetched_at=now), etag="", last_modified="")
     ledger.operations.add_notice("a reason", "twilio", at=now)
     ledger.set_asides._unit.insert(

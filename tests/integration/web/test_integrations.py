@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
@@ -52,7 +52,7 @@ class System:
         self.flow = flow
         self.directory = directory
         self.client = Client(flow.asgi())
-        _, self.key = flow.access().create("prometheus", [Scope.INGEST], valid_for=None)
+        _, self.key = flow.access().create("prometheus", [KeyScope.INGEST], valid_for=None)
 
     def alert(self, *, status: str = "firing", fingerprint: str = "f", **fields: Any) -> httpx.Response:
         group = {"alerts": [{"status": status, "fingerprint": fingerprint, **fields}]}

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.insight.views import IncidentStatus
@@ -49,7 +49,7 @@ class System:
         for namespace in STORED:
             for key in KEYS.values():
                 self.open(key, namespace)
-        self.secrets: dict[tuple[Scope, str], str] = {}
+        self.secrets: dict[tuple[KeyScope, str], str] = {}
 
     def open(self, key: str, namespace: str) -> str:
         ada = Recipient(id="ada", email="ada@example.com")
@@ -57,7 +57,7 @@ class System:
         self.ids[key, namespace] = opened.value.incident_id
         return opened.value.incident_id
 
-    def request(self, scope: Scope, caller: str, method: str, path: str, **values: Any) -> httpx.Response:
+    def request(self, scope: KeyScope, caller: str, method: str, path: str, **values: Any) -> httpx.Response:
         """Send a request with a key of one scope in the caller's namespace."""
         if (scope, caller) not in self.secrets:
             _, self.secrets[scope, caller] = self.flow.access().create(
@@ -147,15 +147,15 @@ def test_a_key_whose_namespace_has_no_such_incident_ends_nothing(system: System)
 
 
 def _ingest(system: System, caller: str) -> str:
-    _, presented = system.flow.access().create("sender", [Scope.INGEST], valid_for=None, namespace=caller)
+    _, presented = system.flow.access().create("sender", [KeyScope.INGEST], valid_for=None, namespace=caller)
     return presented
 
 
-BY_ID: Mapping[str, tuple[Scope, str, str, dict[str, Any]]] = {
-    "show": (Scope.READ, "GET", "", {}),
-    "acknowledge": (Scope.OPERATE, "POST", "/acknowledge", {"json": {"by": "ada"}}),
-    "page again": (Scope.OPERATE, "POST", "/page-again", {"json": {"recipient": "ada"}}),
-    "resolve": (Scope.OPERATE, "POST", "/resolve", {"json": {"by": "ada"}}),
+BY_ID: Mapping[str, tuple[KeyScope, str, str, dict[str, Any]]] = {
+    "show": (KeyScope.READ, "GET", "", {}),
+    "acknowledge": (KeyScope.OPERATE, "POST", "/acknowledge", {"json": {"by": "ada"}}),
+    "page again": (KeyScope.OPERATE, "POST", "/page-again", {"json": {"recipient": "ada"}}),
+    "resolve": (KeyScope.OPERATE, "POST", "/resolve", {"json": {"by": "ada"}}),
 }
 
 
@@ -182,18 +182,18 @@ def test_only_a_key_for_all_namespaces_reaches_the_operations_incident(system: S
         for scope, method, path, values in BY_ID.values():
             assert system.request(scope, caller, method, f"{place}{path}", **values).status_code == 404
     assert system.flow.status("notifyflow/operations") == status
-    assert system.request(Scope.READ, ALL, "GET", place).json()["namespace"] == OPERATIONS
-    assert system.request(Scope.OPERATE, ALL, "POST", f"{place}/acknowledge").json()["has_changed"]
+    assert system.request(KeyScope.READ, ALL, "GET", place).json()["namespace"] == OPERATIONS
+    assert system.request(KeyScope.OPERATE, ALL, "POST", f"{place}/acknowledge").json()["has_changed"]
 
 
 @pytest.mark.parametrize("caller", [*CALLERS, ALL])
 def test_a_list_shows_the_incidents_that_the_key_reaches(system: System, caller: str):
     reached = set(STORED) if caller == ALL else {caller} & set(STORED)
-    listed = system.request(Scope.READ, caller, "GET", "/v1/incidents?key=db-1").json()["incidents"]
+    listed = system.request(KeyScope.READ, caller, "GET", "/v1/incidents?key=db-1").json()["incidents"]
     assert {each["namespace"] for each in listed} == reached
     assert len(listed) == len(reached)
     for wanted in CALLERS:
-        listed = system.request(Scope.READ, caller, "GET", f"/v1/incidents?namespace={wanted}").json()["incidents"]
+        listed = system.request(KeyScope.READ, caller, "GET", f"/v1/incidents?namespace={wanted}").json()["incidents"]
         assert len(listed) == (len(KEYS) if wanted in reached else 0)
         assert {each["namespace"] for each in listed} == {wanted} & reached
 
@@ -205,20 +205,20 @@ def test_recipients_are_shown_as_known_in_the_namespace(system: System, caller: 
         eve = Recipient(id=f"eve{namespace}", name=namespace, email=mail)
         ada = Recipient(id="ada", name=f"Ada of {namespace!r}", email="ada@example.com")
         notify(flow._deps, Incident(key="db-2", title="down"), [eve, ada], policy=DEFAULT, namespace=namespace)
-    listed = system.request(Scope.READ, caller, "GET", "/v1/recipients").json()["recipients"]
+    listed = system.request(KeyScope.READ, caller, "GET", "/v1/recipients").json()["recipients"]
     all_known = {SHARED: {"ada", "eve"}, "prometheus": {"ada", "eveprometheus"}, "staging": {"ada"}}
     known = set().union(*all_known.values()) if caller == ALL else all_known[caller]
     assert {each["id"] for each in listed} == known
     for who in ("ada", "eve", "eveprometheus"):
-        response = system.request(Scope.READ, caller, "GET", f"/v1/recipients/{who}")
+        response = system.request(KeyScope.READ, caller, "GET", f"/v1/recipients/{who}")
         assert response.status_code == (200 if who in known else 404)
-    shown = system.request(Scope.READ, caller, "GET", "/v1/recipients/ada").json()["name"]
+    shown = system.request(KeyScope.READ, caller, "GET", "/v1/recipients/ada").json()["name"]
     assert shown == {SHARED: "Ada of ''", "staging": "ada"}.get(caller, "Ada of 'prometheus'")
     for wanted, names in all_known.items():
         reached = caller in (wanted, ALL)
-        listed = system.request(Scope.READ, caller, "GET", f"/v1/recipients?namespace={wanted}").json()["recipients"]
+        listed = system.request(KeyScope.READ, caller, "GET", f"/v1/recipients?namespace={wanted}").json()["recipients"]
         assert {each["id"] for each in listed} == (names if reached else set())
-        response = system.request(Scope.READ, caller, "GET", f"/v1/recipients/ada?namespace={wanted}")
+        response = system.request(KeyScope.READ, caller, "GET", f"/v1/recipients/ada?namespace={wanted}")
         assert response.status_code == (200 if reached else 404)
         assert not reached or response.json()["name"] == {"staging": "ada"}.get(wanted, f"Ada of {wanted!r}")
 
@@ -282,7 +282,7 @@ def test_the_library_opens_and_repeats_in_the_empty_namespace(system: System):
 
 def test_a_rotated_key_keeps_its_namespace(system: System):
     access = system.flow.access()
-    old, presented = access.create("sender", [Scope.INGEST], valid_for=timedelta(days=90), namespace="prometheus")
+    old, presented = access.create("sender", [KeyScope.INGEST], valid_for=timedelta(days=90), namespace="prometheus")
     new, rotated = access.rotate(old.id)
     assert (new.name, new.namespace, new.scopes) == (old.name, "prometheus", old.scopes)
     assert new.expires_at == old.expires_at
@@ -293,7 +293,7 @@ def test_a_rotated_key_keeps_its_namespace(system: System):
 
 def test_keys_that_share_a_namespace_share_its_incidents(system: System):
     for _ in range(2):
-        _, presented = system.flow.access().create("one of a pair", [Scope.INGEST], valid_for=None, namespace="prometheus")
+        _, presented = system.flow.access().create("one of a pair", [KeyScope.INGEST], valid_for=None, namespace="prometheus")
         assert _submit(system, presented).json()["incident_id"] == system.ids["db-1", "prometheus"]
 
 

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.core.namespaces import ALL
 from notifyflow.core.oncall.overrides import Wish
@@ -54,7 +54,7 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotifyFlow]:
 @pytest.fixture(scope="module")
 def keys(flow: NotifyFlow) -> dict[bool, str]:
     """Two keys with all scopes that it may have: one namespace's, and all namespaces'."""
-    scopes = {False: set(Scope), True: {Scope.READ, Scope.OPERATE}}
+    scopes = {False: set(KeyScope), True: {KeyScope.READ, KeyScope.OPERATE}}
     names = {False: "anybody", True: ALL}
     return {each: flow.access().create("a", scopes[each], valid_for=None, namespace=names[each])[1] for each in scopes}
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.delivery.policy import Failed, Policy, Schedule, Tier, Unacknowledged
+from notifyflow.core.delivery.policy import Failed, Policy, RetrySchedule, Tier, Unacknowledged
 from tests.builders import KEY, REPORTING
 from tests.simulation.explorer.stage import ADDRESSES_OF_ADA, Firing, Seen
 from tests.simulation.explorer.story import RINGING, Flaps, Lives, Pauses, Response, Story, minute
@@ -337,7 +337,7 @@ def _spent_s(story: Story, channel: str) -> float:
     return sum(tries) + asked_s + refused_s + limited_s + wait_s
 
 
-def _longest_s(delay: timedelta, schedule: Schedule) -> float:
+def _longest_s(delay: timedelta, schedule: RetrySchedule) -> float:
     return delay.total_seconds() * (1 + schedule.jitter)
 
 

@@ -15,7 +15,7 @@ from notifyflow.core.delivery.policy import (
     Policy,
     Repeat,
     Retries,
-    Schedule,
+    RetrySchedule,
     Tier,
     Unacknowledged,
 )
@@ -220,8 +220,10 @@ def _policy(chance: Random) -> Policy:
     return policy
 
 
-def _schedule(chance: Random) -> Schedule:
-    return Schedule(delays=tuple(timedelta(seconds=chance.choice((2, 10, 30, 60))) for _ in range(chance.choice((0, 1, 2, 4)))))
+def _schedule(chance: Random) -> RetrySchedule:
+    return RetrySchedule(
+        delays=tuple(timedelta(seconds=chance.choice((2, 10, 30, 60))) for _ in range(chance.choice((0, 1, 2, 4))))
+    )
 
 
 def _acts(chance: Random) -> Iterator[Act]:
@@ -319,7 +321,7 @@ def _tier(tier: Tier) -> str:
     return f"{tier.name}: {listed(list(tier.channels))}{when}{', shut' if tier.shut_for else ''}"
 
 
-def _waits(schedule: Schedule) -> str:
+def _waits(schedule: RetrySchedule) -> str:
     return ", ".join(f"{each.total_seconds():g} s" for each in schedule.delays) or "none"
 
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Channel, Provider, ProviderCapabilities
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.accounts.users import CurrentUser
 from notifyflow.core.delivery.model import Contact, Incident, Receipt, Result, Stopped
 from notifyflow.core.insight.next_events import NextEvents
@@ -138,7 +138,7 @@ class Backend:
         self._stumble()
         self.requests += [(request, caller, via) for request in requests]
 
-    def admit(self, presented: str, scope: Scope) -> ApiKey:
+    def admit(self, presented: str, scope: KeyScope) -> ApiKey:
         if self.refusal is not None:
             raise self.refusal
         if presented != API_KEY:

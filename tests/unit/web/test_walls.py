@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import HTTPException, Request
 
-from notifyflow.web.frame.body import Body, Room
+from notifyflow.web.frame.body import Body, BodyBudget
 from tests.asgi import Client
 from tests.unit.web.conftest import API_KEY, Backend, client_of, link
 
@@ -86,7 +86,7 @@ def test_a_body_that_does_not_come_is_not_waited_for():
 
 
 def test_bodies_share_their_room_and_give_it_back():
-    room = Room(100)
+    room = BodyBudget(100)
 
     def request_of(*parts: bytes) -> Request:
         messages = [{"type": "http.request", "body": part, "more_body": part is not parts[-1]} for part in parts]

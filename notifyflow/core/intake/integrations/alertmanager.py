@@ -40,7 +40,7 @@ _REMEDY = "Send what Alertmanager's webhook sends, version 4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Group:
+class _AlertGroup:
     """The fields of a group that apply to each of its alerts; its links stand in for an alert's own."""
 
     status: object
@@ -63,7 +63,7 @@ def read(document: object) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...
     has_more = isinstance(count, int) and count > 0
     left_out = f"({count} more alerts of its group were left out: max_alerts is set.)" if has_more else None
     links = [] if source is None else [source]
-    group = _Group(status=body.get("status"), source=source, links=links, left_out=left_out)
+    group = _AlertGroup(status=body.get("status"), source=source, links=links, left_out=left_out)
     return read_each("alerts", map(_normalized, alerts), lambda alert: _read(alert, group))
 
 
@@ -77,7 +77,7 @@ def _normalized(alert: object) -> object:
     return fields
 
 
-def _read(alert: object, group: _Group) -> InboundRequest:
+def _read(alert: object, group: _AlertGroup) -> InboundRequest:
     if not isinstance(alert, dict):
         raise refusal("", "it is not an alert", _REMEDY)
     labels = table(alert.get("labels"))

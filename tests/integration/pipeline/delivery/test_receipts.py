@@ -14,7 +14,7 @@ from notifyflow.core.delivery.model import (
     Result,
     Severity,
 )
-from notifyflow.core.delivery.policy import DEFAULT, Retries, Schedule
+from notifyflow.core.delivery.policy import DEFAULT, Retries, RetrySchedule
 from notifyflow.pipeline.delivery.receive import MISSED, receive
 from notifyflow.pipeline.transaction.ports import ReceiptMatch
 from notifyflow.storage.store import Store
@@ -229,7 +229,7 @@ def test_an_overdue_receipt_is_suspected_when_critical_and_opens_the_next_tier(d
 
 
 SES = "the email provider"
-SOON = Schedule(delays=(timedelta(seconds=2),) * 4, jitter=0)
+SOON = RetrySchedule(delays=(timedelta(seconds=2),) * 4, jitter=0)
 QUICK = replace(DEFAULT, retries=Retries(normal=SOON, critical=SOON, by_channel={}))
 
 

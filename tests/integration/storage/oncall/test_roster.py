@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.oncall.roster import EMPTY, Roster
-from notifyflow.core.oncall.schedules import Calendar, Override, Shift, Why
+from notifyflow.core.oncall.schedules import Calendar, DutyReason, Override, Shift
 from notifyflow.pipeline.oncall.roster import Kept, store_directory
 from notifyflow.pipeline.upkeep.forget import forget
 from notifyflow.storage.ledger import Ledger
@@ -61,7 +61,7 @@ class Rows:
     def put_shifts(self, claimed: StoredCalendar | None, *people: str) -> None:
         assert claimed is not None
         now = self.clock.now()
-        shift = Shift(people=people, begins_at=now, ends_at=now + HOUR, why=Why.CALENDAR)
+        shift = Shift(people=people, begins_at=now, ends_at=now + HOUR, why=DutyReason.CALENDAR)
         calendar = Calendar(schedule="legacy", shifts=(shift,), fetched_at=now)
         self.store.run(lambda ledger: ledger.roster.put_shifts(claimed, calendar, etag="e", last_modified="m"))
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.cli.commands import app as commands
 from notifyflow.cli.frame.serving import listen, served, url_of
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.model import Ended, EscalationState, IncidentState, Kind, NotificationState
 from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.core.insight.views import IncidentStatus
@@ -166,7 +166,7 @@ def by_command(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def by_api(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
-    _, secret = system.flow.access().create("test", [Scope.OPERATE], valid_for=None, namespace=ALL)
+    _, secret = system.flow.access().create("test", [KeyScope.OPERATE], valid_for=None, namespace=ALL)
     url = f"{system.url}/v1/incidents/{system.status().facts.id}/acknowledge"
     assert requests.post(url, json={"by": who}, headers={"Authorization": f"Bearer {secret}"}, timeout=DEADLINE_S).ok
 

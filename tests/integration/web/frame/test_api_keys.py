@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import Scope, read
+from notifyflow.core.accounts.keys import KeyScope, read
 from notifyflow.errors import ApiKeyNotFound, ApiKeyRevoked
 from notifyflow.settings import Settings
 from tests.asgi import Client
@@ -20,7 +20,7 @@ A_MINUTE = 60
 OPEN_TO_ALL = {("get", "/livez"), ("get", "/readyz")}
 REFERENCE = (Path(__file__).parents[4] / "docs" / "reference" / "rest-api.rst").read_text(encoding="utf-8")
 SCOPES = {
-    (method.lower(), path): Scope(scope)
+    (method.lower(), path): KeyScope(scope)
     for method, path, scope in re.findall(r"^   \* - ``([A-Z]+) (/\S+)``\n     - ``(\w+)``$", REFERENCE, re.MULTILINE)
 }
 
@@ -31,7 +31,7 @@ class Api:
         self.clock = clock
         self.client = Published(flow.asgi())
 
-    def make(self, *scopes: Scope, valid_for: timedelta | None = None) -> tuple[str, str]:
+    def make(self, *scopes: KeyScope, valid_for: timedelta | None = None) -> tuple[str, str]:
         """Make a key: its id and its text."""
         key, presented = self.access.create("a", scopes, valid_for=valid_for)
         return key.id, presented
@@ -65,8 +65,8 @@ def test_every_operation_is_in_the_reference_and_names_its_scope(api: Api):
 
 
 def test_only_a_valid_key_with_the_scope_is_admitted(api: Api):
-    expired = api.make(*Scope, valid_for=timedelta(hours=1))[1]
-    revoked_id, revoked = api.make(*Scope)
+    expired = api.make(*KeyScope, valid_for=timedelta(hours=1))[1]
+    revoked_id, revoked = api.make(*KeyScope)
     api.access.revoke(revoked_id)
     api.clock.pass_time(timedelta(hours=1))
     for operation, scope in SCOPES.items():
@@ -74,7 +74,7 @@ def test_only_a_valid_key_with_the_scope_is_admitted(api: Api):
         assert api.request(operation, None) == (401, "Bearer")
         for bad in ("x", "nf_", "nf_1_2", good + "x", good[:-1], "nf_" + revoked_id + good[35:], "ä", expired, revoked):
             assert api.request(operation, bad) == (401, 'Bearer error="invalid_token"'), bad
-        wrong = api.make(*(set(Scope) - {scope}))[1]
+        wrong = api.make(*(set(KeyScope) - {scope}))[1]
         assert api.request(operation, wrong) == (403, f'Bearer error="insufficient_scope", scope="{scope}"')
         assert api.request(operation, good)[0] in (200, 400, 404), operation
 
@@ -95,7 +95,7 @@ def test_without_keys_every_request_is_refused(api: Api):
 
 
 def test_a_revoked_key_is_refused_at_once_and_can_be_revoked_again(api: Api):
-    key_id, key = api.make(Scope.READ)
+    key_id, key = api.make(KeyScope.READ)
     assert api.request(("get", "/v1/incidents"), key)[0] == 200
     for _ in range(2):
         api.access.revoke(key_id)
@@ -109,7 +109,7 @@ def test_revoking_an_unknown_key_raises(api: Api):
 
 def test_a_rotated_key_ends_at_once_or_after_the_overlap(api: Api):
     there = ("get", "/v1/incidents")
-    first_id, first = api.make(Scope.READ)
+    first_id, first = api.make(KeyScope.READ)
     second, presented = api.access.rotate(first_id)
     assert (api.request(there, first)[0], api.request(there, presented)[0]) == (401, 200)
     third, rotated = api.access.rotate(second.id, overlap=timedelta(hours=1), valid_for=timedelta(days=1))
@@ -120,14 +120,14 @@ def test_a_rotated_key_ends_at_once_or_after_the_overlap(api: Api):
 
 
 def test_an_overlap_does_not_extend_the_old_key(api: Api):
-    old_id, old = api.make(Scope.READ, valid_for=timedelta(minutes=30))
+    old_id, old = api.make(KeyScope.READ, valid_for=timedelta(minutes=30))
     api.access.rotate(old_id, overlap=timedelta(hours=1))
     api.clock.pass_time(timedelta(minutes=30))
     assert api.request(("get", "/v1/incidents"), old)[0] == 401
 
 
 def test_a_revoked_key_cannot_be_rotated(api: Api):
-    key_id, _ = api.make(Scope.READ)
+    key_id, _ = api.make(KeyScope.READ)
     api.access.revoke(key_id)
     before = api.access.keys()
     with pytest.raises(ApiKeyRevoked):
@@ -138,7 +138,7 @@ def test_a_revoked_key_cannot_be_rotated(api: Api):
 
 
 def test_each_key_has_its_own_rate_limit_and_gets_retry_after(api: Api):
-    busy, calm = api.make(Scope.READ)[1], api.make(Scope.READ)[1]
+    busy, calm = api.make(KeyScope.READ)[1], api.make(KeyScope.READ)[1]
     assert {api.request(("get", "/v1/recipients"), busy)[0] for _ in range(A_MINUTE)} == {200}
     response = api.client.request("GET", "/v1/recipients", headers={"authorization": f"Bearer {busy}"})
     assert (response.status_code, response.headers["retry-after"]) == (429, "1")
@@ -148,7 +148,7 @@ def test_each_key_has_its_own_rate_limit_and_gets_retry_after(api: Api):
 
 
 def test_the_last_use_of_a_key_is_recorded_once_an_hour(api: Api):
-    _, key = api.make(Scope.READ)
+    _, key = api.make(KeyScope.READ)
 
     def use() -> object:
         api.request(("get", "/v1/recipients"), key)
@@ -163,7 +163,7 @@ def test_the_last_use_of_a_key_is_recorded_once_an_hour(api: Api):
 
 
 def test_a_secret_is_stored_nowhere(api: Api):
-    _, key = api.make(Scope.READ)
+    _, key = api.make(KeyScope.READ)
     assert read(key)[1] not in repr(api.access.keys())
     assert (
         Client(api.client.application).request("GET", "/v1/incidents", headers={"authorization": f"Bearer {key}x"}).text.find(key)

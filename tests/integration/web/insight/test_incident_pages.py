@@ -15,7 +15,7 @@ from rich.console import Console
 
 from notifyflow import web
 from notifyflow.cli.frame.picture import picture
-from notifyflow.core.accounts.keys import Scope as KeyScope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import Incident, IncidentState, NotificationState, Recipient, Severity, Step
 from notifyflow.core.limits.pauses import Scope

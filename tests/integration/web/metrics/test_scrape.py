@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from notifyflow import Incident, Recipient, Severity
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.metrics.families import FAMILIES
 from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.testing import Driver
@@ -168,10 +168,10 @@ def test_only_listed_hosts_and_keys_for_the_metrics_are_admitted(driver: Driver)
     listed, other, odd = (Client(application, host=host) for host in ("10.1.2.3", "192.0.2.1", "unix"))
     assert listed.get("/metrics").status_code == 200
     assert other.get("/metrics").status_code == odd.get("/metrics").status_code == 401
-    for scope in Scope:
+    for scope in KeyScope:
         key = driver.flow.access().create("prometheus", [scope], valid_for=None)[1]
         response = other.request("GET", "/metrics", headers={"authorization": f"Bearer {key}"})
-        assert response.status_code == (200 if scope is Scope.METRICS else 403)
+        assert response.status_code == (200 if scope is KeyScope.METRICS else 403)
     forged = {"x-forwarded-for": "10.1.2.3", "forwarded": "for=10.1.2.3"}
     assert other.request("GET", "/metrics", headers=forged).status_code == 401
 

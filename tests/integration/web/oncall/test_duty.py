@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.chain import Chain, Planned
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import CheckedIncident
@@ -41,7 +41,7 @@ class Api:
 
     @staticmethod
     def key(flow: NotifyFlow, namespace: str) -> str:
-        return flow.access().create("billing", {Scope.READ, Scope.OPERATE}, valid_for=None, namespace=namespace)[1]
+        return flow.access().create("billing", {KeyScope.READ, KeyScope.OPERATE}, valid_for=None, namespace=namespace)[1]
 
     def send(self, method: str, path: str, status: int = 200, **values: Any) -> Any:
         response = self.published.request(method, f"/v1/oncall{path}", **values)

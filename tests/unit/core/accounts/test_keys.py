@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.accounts.keys import ApiKey, Scope, authorise, digest, namespace_of, read, replacement, spell
+from notifyflow.core.accounts.keys import ApiKey, KeyScope, authorise, digest, namespace_of, read, replacement, spell
 from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
 from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, MissingScope
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SECRET = "a-secret_with-all_kinds"
-KEY = ApiKey(id="0" * 32, name="alerts", scopes=frozenset({Scope.INGEST}), digest=digest(SECRET), created_at=NOW - HOUR)
+KEY = ApiKey(id="0" * 32, name="alerts", scopes=frozenset({KeyScope.INGEST}), digest=digest(SECRET), created_at=NOW - HOUR)
 
 
 @given(st.text("ab_-", min_size=1))
@@ -28,7 +28,7 @@ def test_whatever_is_presented_is_a_key_or_refused(presented: str):
         return
     assert spell(key_id, secret) == presented
     with pytest.raises(InvalidApiKey, match="is not valid"):
-        authorise(KEY, secret, Scope.INGEST, now=NOW)
+        authorise(KEY, secret, KeyScope.INGEST, now=NOW)
 
 
 @pytest.mark.parametrize("presented", ["", "nf", "nf_", "nf_id", "nf_id_", "nf__secret", "pat_id_secret", "secret"])
@@ -48,18 +48,18 @@ def test_of_a_secret_only_its_hash_is_kept():
 
 def test_a_good_key_is_let_in_until_it_expires():
     lasting = replace(KEY, expires_at=NOW + HOUR)
-    assert authorise(lasting, SECRET, Scope.INGEST, now=NOW) == lasting
+    assert authorise(lasting, SECRET, KeyScope.INGEST, now=NOW) == lasting
     with pytest.raises(InvalidApiKey, match="has expired"):
-        authorise(lasting, SECRET, Scope.INGEST, now=NOW + HOUR)
+        authorise(lasting, SECRET, KeyScope.INGEST, now=NOW + HOUR)
 
 
 def test_a_revoked_key_is_refused():
     with pytest.raises(InvalidApiKey, match="was revoked"):
-        authorise(replace(KEY, revoked_at=NOW), SECRET, Scope.INGEST, now=NOW)
+        authorise(replace(KEY, revoked_at=NOW), SECRET, KeyScope.INGEST, now=NOW)
 
 
-@pytest.mark.parametrize("scope", [Scope.READ, Scope.OPERATE])
-def test_no_scope_includes_another(scope: Scope):
+@pytest.mark.parametrize("scope", [KeyScope.READ, KeyScope.OPERATE])
+def test_no_scope_includes_another(scope: KeyScope):
     with pytest.raises(MissingScope) as caught:
         authorise(KEY, SECRET, scope, now=NOW)
     assert caught.value.scope == scope
@@ -69,24 +69,28 @@ def test_no_scope_includes_another(scope: Scope):
 @pytest.mark.parametrize("key", [KEY, None, replace(KEY, revoked_at=NOW), replace(KEY, expires_at=NOW)])
 def test_only_the_holder_of_a_key_learns_its_state(key: ApiKey | None, secret: str):
     with pytest.raises(InvalidApiKey, match="is not valid"):
-        authorise(key, secret, Scope.INGEST, now=NOW)
+        authorise(key, secret, KeyScope.INGEST, now=NOW)
 
 
 def test_a_key_that_there_is_not_is_refused_whatever_its_secret():
     with pytest.raises(InvalidApiKey, match="is not valid"):
-        authorise(None, "", Scope.INGEST, now=NOW)
+        authorise(None, "", KeyScope.INGEST, now=NOW)
 
 
-@pytest.mark.parametrize("scopes", [{Scope.INGEST}, {Scope.READ, Scope.OPERATE}, set(Scope)])
-def test_a_key_has_its_name_as_its_namespace_unless_another_is_given(scopes: set[Scope]):
+@pytest.mark.parametrize("scopes", [{KeyScope.INGEST}, {KeyScope.READ, KeyScope.OPERATE}, set(KeyScope)])
+def test_a_key_has_its_name_as_its_namespace_unless_another_is_given(scopes: set[KeyScope]):
     assert namespace_of("prometheus", scopes, None) == "prometheus"
     assert namespace_of("prometheus-b", scopes, "prometheus") == "prometheus"
     assert namespace_of("prometheus", scopes, SHARED) == SHARED
 
 
 def test_only_a_key_without_ingest_reaches_all_and_only_if_requested():
-    assert namespace_of("dashboard", {Scope.READ, Scope.OPERATE}, ALL) == ALL
-    for name, scopes, wanted in (("sender", {Scope.INGEST}, ALL), ("sender", set(Scope), ALL), (ALL, {Scope.READ}, None)):
+    assert namespace_of("dashboard", {KeyScope.READ, KeyScope.OPERATE}, ALL) == ALL
+    for name, scopes, wanted in (
+        ("sender", {KeyScope.INGEST}, ALL),
+        ("sender", set(KeyScope), ALL),
+        (ALL, {KeyScope.READ}, None),
+    ):
         with pytest.raises(InvalidNamespace):
             namespace_of(name, scopes, wanted)
 
@@ -94,7 +98,7 @@ def test_only_a_key_without_ingest_reaches_all_and_only_if_requested():
 @pytest.mark.parametrize("given", [None, OPERATIONS])
 def test_no_key_has_the_namespace_of_operations(given: str | None):
     with pytest.raises(InvalidNamespace, match="reserved"):
-        namespace_of(OPERATIONS, {Scope.READ}, given)
+        namespace_of(OPERATIONS, {KeyScope.READ}, given)
 
 
 def test_a_key_reaches_its_namespace_or_all():

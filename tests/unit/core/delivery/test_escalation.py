@@ -8,7 +8,15 @@ import pytest
 
 from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery import page_rules, tier_rules
-from notifyflow.core.delivery.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound, Step, StopPages
+from notifyflow.core.delivery.escalation import (
+    AlertOperations,
+    Decided,
+    DecisionContext,
+    LoggedMove,
+    OpenTier,
+    StartRound,
+    StopPages,
+)
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.intervals import GRACE, Outage, PausedInterval
 from notifyflow.core.delivery.model import (
@@ -100,7 +108,9 @@ def test_one_of_two_primaries_opens_nothing() -> None:
 def test_two_failed_primaries_open_sms_and_the_machine_says_why() -> None:
     decided = decide(context(failed("email"), failed("slack"), page("teams", SENT)))
     assert opened(decided) == [(2, ("sms",))]
-    assert decided.steps == (Step(event="tier_opened", source="ACTIVE", target="ACTIVE", detail={"tier": "2", "why": "failed"}),)
+    assert decided.steps == (
+        LoggedMove(event="tier_opened", source="ACTIVE", target="ACTIVE", detail={"tier": "2", "why": "failed"}),
+    )
     assert (decided.after.tier, decided.after.state) == (2, ACTIVE)
 
 
@@ -439,7 +449,7 @@ def test_a_receipt_is_awaited_for_thirty_minutes() -> None:
 
 def test_a_move_without_an_opening_is_one_step() -> None:
     decided = decide(context(failed("email"), state=REACHED, addresses="email"), event="received")
-    assert decided.steps == (Step(event="received", source="REACHED", target="EXHAUSTED", detail={}),)
+    assert decided.steps == (LoggedMove(event="received", source="REACHED", target="EXHAUSTED", detail={}),)
 
 
 def test_a_decision_that_changes_nothing_has_no_step() -> None:

@@ -12,7 +12,7 @@ from notifyflow.core.delivery.facts import NotificationFacts, Outcome
 from notifyflow.core.delivery.lifecycle import counted, state_of
 from notifyflow.core.delivery.machines import NOTIFICATION
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Result, Severity
-from notifyflow.core.delivery.policy import Schedule
+from notifyflow.core.delivery.policy import RetrySchedule
 from notifyflow.errors import IllegalMove
 from tests.facts import LEASE, NOW, Row, attempt, minutes, page, seconds
 from tests.oracle import STRENGTH, OracleRow
@@ -408,7 +408,7 @@ def test_the_oracle_knows_the_results_of_the_model() -> None:
     assert [result.value for result in sorted(Result, key=lambda result: result.strength)] == STRENGTH
 
 
-SOON = Schedule(delays=(seconds(1),) * 4, jitter=0)
+SOON = RetrySchedule(delays=(seconds(1),) * 4, jitter=0)
 
 
 def test_a_doubt_that_events_may_resolve_is_resent_no_sooner() -> None:

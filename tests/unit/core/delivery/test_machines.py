@@ -6,7 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, MACHINES, NOTIFICATION, STEP, Cell, Machine, Move, Table
+from notifyflow.core.delivery.machines import (
+    ESCALATION,
+    INCIDENT,
+    MACHINES,
+    NOTIFICATION,
+    STEP,
+    Cell,
+    Machine,
+    MachineTable,
+    Move,
+)
 from notifyflow.errors import IllegalMove
 
 # One letter a state, in the table's order: moves, late or illegal.
@@ -69,7 +79,7 @@ LETTERS = {"m": Cell.MOVES, "l": Cell.LATE, "i": Cell.ILLEGAL}
 TABLES = (NOTIFICATION, ESCALATION, INCIDENT, STEP)
 
 
-def cells() -> Iterator[tuple[Table, str, str, Cell]]:
+def cells() -> Iterator[tuple[MachineTable, str, str, Cell]]:
     for table in TABLES:
         for line in GRIDS[table.name].split("\n"):
             if line.strip():
@@ -101,13 +111,15 @@ def test_the_grids_name_every_event_of_every_table() -> None:
 
 
 @pytest.mark.parametrize(("table", "state", "event", "cell"), CELLS, ids=lambda value: getattr(value, "name", value))
-def test_a_cell_is_what_it_is_on_purpose(table: Table, state: str, event: str, cell: Cell) -> None:
+def test_a_cell_is_what_it_is_on_purpose(table: MachineTable, state: str, event: str, cell: Cell) -> None:
     assert table.cell(state, event) is cell
     assert bool(table.targets(state, event)) is (cell is Cell.MOVES)
 
 
 @pytest.mark.parametrize(("table", "state", "event", "cell"), CELLS, ids=lambda value: getattr(value, "name", value))
-def test_the_machine_goes_where_the_table_allows_and_nowhere_else(table: Table, state: str, event: str, cell: Cell) -> None:
+def test_the_machine_goes_where_the_table_allows_and_nowhere_else(
+    table: MachineTable, state: str, event: str, cell: Cell
+) -> None:
     machine = MACHINES[table.name]
     is_guarded = bool(table.event(event).guard)
     for target in map(str, table.states):
@@ -128,7 +140,9 @@ def test_the_machine_goes_where_the_table_allows_and_nowhere_else(table: Table, 
 
 
 @pytest.mark.parametrize(("table", "state", "event", "cell"), CELLS, ids=lambda value: getattr(value, "name", value))
-def test_an_offer_moves_only_where_the_table_has_an_unguarded_move(table: Table, state: str, event: str, cell: Cell) -> None:
+def test_an_offer_moves_only_where_the_table_has_an_unguarded_move(
+    table: MachineTable, state: str, event: str, cell: Cell
+) -> None:
     subject = Heading(state, "nowhere")
     is_moved = cell is Cell.MOVES and not table.event(event).guard
     assert MACHINES[table.name].offer(event, subject) is is_moved
@@ -136,7 +150,7 @@ def test_an_offer_moves_only_where_the_table_has_an_unguarded_move(table: Table,
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_what_a_table_says_is_whole(table: Table) -> None:
+def test_what_a_table_says_is_whole(table: MachineTable) -> None:
     assert len({event.name for event in table.events}) == len(table.events)
     for event in table.events:
         assert event.meaning
@@ -153,7 +167,7 @@ def test_what_a_table_says_is_whole(table: Table) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_every_state_can_be_reached_and_only_the_ends_are_not_left(table: Table) -> None:
+def test_every_state_can_be_reached_and_only_the_ends_are_not_left(table: MachineTable) -> None:
     arrows = {(source, target) for event in table.events for source, targets in event.moves.items() for target in targets}
     found = set(table.initial_states)
     while more := {target for source, target in arrows if source in found} - found:

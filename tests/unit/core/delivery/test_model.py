@@ -10,7 +10,7 @@ from hypothesis import given
 
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts
 from notifyflow.core.delivery.model import Contact, EscalationState, Incident, Recipient, Result, Severity, Stopped
-from notifyflow.core.delivery.policy import CRITICAL_SCHEDULE, DEFAULT, NORMAL_SCHEDULE, VOICE_SCHEDULE, Schedule
+from notifyflow.core.delivery.policy import CRITICAL_SCHEDULE, DEFAULT, NORMAL_SCHEDULE, VOICE_SCHEDULE, RetrySchedule
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, IncidentSummary
 from notifyflow.errors import InvalidIncident
@@ -54,7 +54,7 @@ def test_a_schedule_is_found_by_channel_first_and_severity_then() -> None:
 
 def test_there_is_one_attempt_more_than_there_are_delays() -> None:
     assert (NORMAL_SCHEDULE.attempts, CRITICAL_SCHEDULE.attempts, VOICE_SCHEDULE.attempts) == (5, 5, 3)
-    assert Schedule(delays=()).attempts == 1
+    assert RetrySchedule(delays=()).attempts == 1
 
 
 def test_a_critical_page_stays_fresh_for_longer() -> None:

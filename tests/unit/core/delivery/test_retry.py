@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.delivery.intervals import PausedInterval
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.delivery.policy import CRITICAL_SCHEDULE, NORMAL_SCHEDULE, Schedule
+from notifyflow.core.delivery.policy import CRITICAL_SCHEDULE, NORMAL_SCHEDULE, RetrySchedule
 from notifyflow.core.delivery.retry import next_due, resend_at
 from tests import strategies
 
@@ -14,7 +14,7 @@ fractions = st.floats(0, 1, exclude_max=True)
 
 
 def due_in_s(
-    schedule: Schedule, *, attempts: int, elapsed_s: float = 0, fraction: float = 0.5, retry_after_s: float | None = None
+    schedule: RetrySchedule, *, attempts: int, elapsed_s: float = 0, fraction: float = 0.5, retry_after_s: float | None = None
 ) -> float | None:
     now = START + timedelta(seconds=elapsed_s)
     due_at = next_due(
@@ -48,7 +48,7 @@ def test_the_shipped_schedules_wait_as_the_rules_say() -> None:
     elapsed=strategies.spans,
 )
 def test_a_wait_stays_within_its_jitter_however_late_the_attempt_was(
-    schedule: Schedule, data: st.DataObject, fraction: float, elapsed: timedelta
+    schedule: RetrySchedule, data: st.DataObject, fraction: float, elapsed: timedelta
 ) -> None:
     attempts = data.draw(st.integers(1, len(schedule.delays)))
     wait_s = due_in_s(schedule, attempts=attempts, elapsed_s=elapsed.total_seconds(), fraction=fraction)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
+from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, MachineTable
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
 from notifyflow.core.diagrams import diagram, tier_picture
@@ -51,7 +51,7 @@ def test_nothing_else_is_in_the_folder() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_every_move_to_another_state_is_an_arrow_and_no_other_is(table: Table) -> None:
+def test_every_move_to_another_state_is_an_arrow_and_no_other_is(table: MachineTable) -> None:
     drawn = {(arrow.source, arrow.target, label) for arrow in diagram.draw(table).arrows for label in arrow.labels}
     moves = {(source, target, event.name) for event in table.events for source, to in event.moves.items() for target in to}
     assert {each for each in moves if each[0] != each[1]} <= drawn <= moves
@@ -62,7 +62,7 @@ def test_opening_a_tier_is_seen_as_a_loop() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_the_texts_name_every_state_and_event(table: Table) -> None:
+def test_the_texts_name_every_state_and_event(table: MachineTable) -> None:
     drawing = diagram.draw(table)
     for text in (diagram.mermaid([drawing]), diagram.dot([drawing]), diagram.rst([table])):
         assert all(state in text for state in table.states)
@@ -87,7 +87,7 @@ def test_the_full_view_is_the_default() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_the_simple_view_shows_every_state_and_only_moves_of_the_table(table: Table) -> None:
+def test_the_simple_view_shows_every_state_and_only_moves_of_the_table(table: MachineTable) -> None:
     drawing, full = diagram.draw_simple(table), diagram.draw(table)
     assert drawing.states == full.states
     assert set(drawing.colours) == set(drawing.states)
@@ -100,7 +100,7 @@ def test_the_simple_view_shows_every_state_and_only_moves_of_the_table(table: Ta
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_the_usual_way_is_a_straight_line_and_no_line_is_drawn_that_no_event_makes(table: Table) -> None:
+def test_the_usual_way_is_a_straight_line_and_no_line_is_drawn_that_no_event_makes(table: MachineTable) -> None:
     layout = LAYOUTS[table.name]
     usual = [(edge.source, edge.target) for edge in layout.edges if edge.kind is EdgeKind.USUAL]
     assert usual == [*pairwise(layout.main_path)]

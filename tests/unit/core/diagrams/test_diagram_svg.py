@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.delivery.machines import NOTIFICATION, Table
+from notifyflow.core.delivery.machines import NOTIFICATION, MachineTable
 from notifyflow.core.diagrams.diagram import TABLES
 from notifyflow.core.diagrams.diagram_svg import STYLE, picture, svg
 from notifyflow.core.diagrams.layout import LAYOUTS, PALETTE
@@ -29,7 +29,7 @@ def words(element: ElementTree.Element) -> str:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_it_shows_every_state_in_its_colour_and_every_word(table: Table) -> None:
+def test_it_shows_every_state_in_its_colour_and_every_word(table: MachineTable) -> None:
     drawn, layout = svg(table), LAYOUTS[table.name]
     assert {words(each): each.get("class") for each in classed(drawn, "state")} == {
         str(state): f"state {colour}" for state, colour in layout.colours.items()
@@ -63,7 +63,7 @@ def test_a_correction_is_drawn_only_if_it_was_made() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_any_move_of_a_machine_can_be_lit_and_ends_at_its_states(table: Table) -> None:
+def test_any_move_of_a_machine_can_be_lit_and_ends_at_its_states(table: MachineTable) -> None:
     for source, target in {(a, b) for event in table.events for a, to in event.moves.items() for b in to if a != b}:
         (move,) = classed(svg(table, [(source, target)]), "move", "taken")
         tip = move.find("{*}path[@class='tip']")

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from notifyflow.core.accounts.account_documents import ApiKeyDocument
-from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.delivery.facts import Transition
 from notifyflow.core.delivery.model import Kind, NotificationState, Notified
 from notifyflow.core.insight.list_documents import FindingDocument
@@ -116,7 +116,7 @@ def test_a_pause_of_everything_has_no_name():
 
 
 def test_a_key_is_shown_without_its_hash():
-    key = ApiKey(id="k", name="pager", scopes=frozenset({Scope.READ, Scope.INGEST}), digest="0123", created_at=AT)
+    key = ApiKey(id="k", name="pager", scopes=frozenset({KeyScope.READ, KeyScope.INGEST}), digest="0123", created_at=AT)
     document = ApiKeyDocument.of(key).as_json()
     assert document["scopes"] == ["ingest", "read"]
     assert "0123" not in str(document)

@@ -15,7 +15,7 @@ from notifyflow.core.delivery.policy import (
     Policy,
     Repeat,
     Retries,
-    Schedule,
+    RetrySchedule,
     Tier,
     Unacknowledged,
 )
@@ -73,9 +73,9 @@ def test_every_field_of_a_policy_can_be_written_in_toml() -> None:
             ),
         ),
         retries=Retries(
-            normal=Schedule(delays=(timedelta(seconds=30), timedelta(minutes=1)), jitter=0.5, window=timedelta(minutes=5)),
-            critical=Schedule(delays=(), window=timedelta(minutes=1)),
-            by_channel={"voice": Schedule(delays=(timedelta(minutes=1),))},
+            normal=RetrySchedule(delays=(timedelta(seconds=30), timedelta(minutes=1)), jitter=0.5, window=timedelta(minutes=5)),
+            critical=RetrySchedule(delays=(), window=timedelta(minutes=1)),
+            by_channel={"voice": RetrySchedule(delays=(timedelta(minutes=1),))},
         ),
         is_suspicion_on=False,
         suspected_after_attempts=3,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.core.delivery.model import Incident, Recipient, Step
-from notifyflow.core.delivery.policy import SHIPPED, Policy, Repeat, Retries, Schedule, Tier
+from notifyflow.core.delivery.policy import SHIPPED, Policy, Repeat, Retries, RetrySchedule, Tier
 from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.documents import read_policies, read_recipients
 from notifyflow.core.intake.requests import read_incident
@@ -40,7 +40,7 @@ def test_the_shipped_policies_are_written_out() -> None:
     assert written.issuperset(SHIPPED)
 
 
-@pytest.mark.parametrize("kind", [Policy, Tier, Retries, Schedule, Repeat])
+@pytest.mark.parametrize("kind", [Policy, Tier, Retries, RetrySchedule, Repeat])
 def test_every_key_of_a_policy_is_explained(kind: type[Policy]) -> None:
     for field in fields(kind):
         assert f"``{field.name}``" in POLICIES, field.name

@@ -13,7 +13,7 @@ from notifyflow.core.delivery.policy import (
     Policy,
     Repeat,
     Retries,
-    Schedule,
+    RetrySchedule,
     Tier,
     Unacknowledged,
 )
@@ -68,15 +68,15 @@ def test_a_contradiction_is_refused_where_it_stands(policy: Policy, where: list[
 @pytest.mark.parametrize(
     ("schedule", "field"),
     [
-        (Schedule(delays=(), window=NEVER), "window"),
-        (Schedule(delays=(), jitter=1.01), "jitter"),
-        (Schedule(delays=(), jitter=float("nan")), "jitter"),
-        (Schedule(delays=(timedelta(seconds=1),) * 20), "delays"),
-        (Schedule(delays=(NEVER,)), "delays[0]"),
-        (Schedule(delays=(timedelta(minutes=11),)), "window"),
+        (RetrySchedule(delays=(), window=NEVER), "window"),
+        (RetrySchedule(delays=(), jitter=1.01), "jitter"),
+        (RetrySchedule(delays=(), jitter=float("nan")), "jitter"),
+        (RetrySchedule(delays=(timedelta(seconds=1),) * 20), "delays"),
+        (RetrySchedule(delays=(NEVER,)), "delays[0]"),
+        (RetrySchedule(delays=(timedelta(minutes=11),)), "window"),
     ],
 )
-def test_a_schedule_is_validated_wherever_it_stands(schedule: Schedule, field: str) -> None:
+def test_a_schedule_is_validated_wherever_it_stands(schedule: RetrySchedule, field: str) -> None:
     assert places(replace(DEFAULT, retries=Retries(normal=schedule))) == [f"default.retries.normal.{field}"]
     assert places(replace(DEFAULT, retries=Retries(critical=schedule))) == [f"default.retries.critical.{field}"]
     assert places(replace(DEFAULT, retries=Retries(by_channel={"sms": schedule}))) == [f"default.retries.by_channel.sms.{field}"]
@@ -86,7 +86,7 @@ def test_an_unknown_channel_is_refused_once_the_channels_are_known() -> None:
     policy = replace(
         INSISTENT,
         tiers=(Tier(name="primary", channels=("emial",)),),
-        retries=Retries(by_channel={"vioce": Schedule(delays=())}),
+        retries=Retries(by_channel={"vioce": RetrySchedule(delays=())}),
         overdue_after={"smss": timedelta(1)},
         critical_channels=("fax",),
     )

@@ -7,7 +7,7 @@ from hypothesis import given
 from notifyflow.core.delivery.model import Incident, Recipient, Severity, Step
 from notifyflow.core.intake.requests import (
     Act,
-    Page,
+    PageAgain,
     Submission,
     add_recipients,
     read_act,
@@ -118,7 +118,7 @@ def test_nobody_need_say_who_it_is():
 
 
 def test_a_recipient_to_page_is_required():
-    assert read_page('{"recipient": "ada", "by": "ben"}') == Page(recipient="ada", by="ben")
+    assert read_page('{"recipient": "ada", "by": "ben"}') == PageAgain(recipient="ada", by="ben")
     with pytest.raises(InvalidRequest) as caught:
         read_page(json.dumps({"by": "b" * 256, "who": "ada"}))
     assert {fault.where for fault in caught.value.faults} == {"recipient", "by", "who"}

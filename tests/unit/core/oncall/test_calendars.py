@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.delivery.model import Recipient
 from notifyflow.core.oncall.calendars import MOST_CHARACTERS, MOST_EVENTS, CalendarRead, read_calendar
-from notifyflow.core.oncall.schedules import Schedule, Why
+from notifyflow.core.oncall.schedules import DutyReason, Schedule
 from notifyflow.core.text import quoted
 from notifyflow.errors import InvalidCalendar
 
@@ -55,7 +55,7 @@ def read(*parts: str, zone: str = "Europe/Berlin", now: datetime = NOW) -> Calen
 
 def shifts(*parts: str, zone: str = "Europe/Berlin", now: datetime = NOW) -> list[tuple[str, str, str]]:
     found = read(*parts, zone=zone, now=now).calendar.shifts
-    assert {each.why for each in found} <= {Why.CALENDAR}
+    assert {each.why for each in found} <= {DutyReason.CALENDAR}
     return [("+".join(each.people), f"{each.begins_at:%d %H:%M}", f"{each.ends_at:%d %H:%M}") for each in found]
 
 

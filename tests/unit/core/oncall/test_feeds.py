@@ -13,7 +13,7 @@ from notifyflow.core.oncall import feeds
 from notifyflow.core.oncall.directory import Directory, Route
 from notifyflow.core.oncall.feeds import AHEAD, BACK, Feed, address, faults, title, write
 from notifyflow.core.oncall.roster import Roster
-from notifyflow.core.oncall.schedules import Calendar, Every, Layer, Override, Schedule, Shift, Unit, Why
+from notifyflow.core.oncall.schedules import Calendar, DutyReason, Every, Layer, Override, Schedule, Shift, Unit
 from tests.facts import NOW
 
 DAY = timedelta(days=1)
@@ -67,7 +67,7 @@ def test_the_feed_of_a_schedule_has_its_shifts_of_some_time() -> None:
 
 def test_the_feed_of_a_calendar_ends_with_the_last_event_that_is_known() -> None:
     legacy = Schedule(name="legacy", timezone="UTC", ical="https://calendar.example.com/oncall.ics")
-    shift = Shift(people=("ada",), begins_at=BEGIN, ends_at=BEGIN + DAY, why=Why.CALENDAR)
+    shift = Shift(people=("ada",), begins_at=BEGIN, ends_at=BEGIN + DAY, why=DutyReason.CALENDAR)
     calendar = Calendar(schedule="legacy", shifts=(shift,), fetched_at=BEGIN - 100 * DAY)
     directory = replace(DIRECTORY, schedules=FrozenDict({"legacy": legacy}))
     roster = Roster(directory=directory, calendars=FrozenDict({"legacy": calendar}))

@@ -7,7 +7,7 @@ from notifyflow.core.delivery.policy import SHIPPED
 from notifyflow.core.oncall.directory import read_directory
 from notifyflow.core.oncall.hand_overs import HandOver, hand_overs, to_tell
 from notifyflow.core.oncall.roster import Roster
-from notifyflow.core.oncall.schedules import Calendar, Override, Shift, Why
+from notifyflow.core.oncall.schedules import Calendar, DutyReason, Override, Shift
 
 DIRECTORY = """
 recipients = { ada = {}, ben = {}, cy = {} }
@@ -118,7 +118,7 @@ def test_changes_that_follow_each_other_closely_are_one_hand_over():
 
 
 def test_a_calendar_hands_over_and_a_schedule_without_the_setting_tells_nobody():
-    shifts = (Shift(people=BEN, begins_at=MONDAY + HOUR, ends_at=MONDAY + WEEK, why=Why.CALENDAR),)
+    shifts = (Shift(people=BEN, begins_at=MONDAY + HOUR, ends_at=MONDAY + WEEK, why=DutyReason.CALENDAR),)
     legacy = Calendar(schedule="legacy", shifts=shifts, fetched_at=MONDAY)
     found = to_tell(roster(calendars={"legacy": legacy}), {}, MONDAY + HOUR + timedelta(minutes=2))
     assert [(each.schedule, each.before, each.after) for each in found] == [("legacy", (), BEN)]

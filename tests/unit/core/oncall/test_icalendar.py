@@ -6,21 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ical.calendar_stream import IcsCalendarStream
 
-from notifyflow.core.oncall.icalendar import Event, write
+from notifyflow.core.oncall.icalendar import CalendarEvent, write
 from notifyflow.core.text import one_line
 from tests.facts import NOW
 
 HOUR = timedelta(hours=1)
 
 
-def an_event(number: int = 0, summary: str = "Ada", description: str = "") -> Event:
+def an_event(number: int = 0, summary: str = "Ada", description: str = "") -> CalendarEvent:
     begins_at = NOW + number * HOUR
-    return Event(
+    return CalendarEvent(
         uid=f"{number}@notifyflow", begins_at=begins_at, ends_at=begins_at + HOUR, summary=summary, description=description
     )
 
 
-def written(*events: Event, name: str = "On call") -> str:
+def written(*events: CalendarEvent, name: str = "On call") -> str:
     return write(name, events, stamp=NOW, refresh=HOUR)
 
 

@@ -12,7 +12,7 @@ from notifyflow.core.oncall.duty_documents import duty_document
 from notifyflow.core.oncall.duty_report import duty
 from notifyflow.core.oncall.overrides import LONGEST, MOST_PEOPLE, Swap, Wish, find_schedule, has_duty, plan
 from notifyflow.core.oncall.roster import EMPTY, Roster
-from notifyflow.core.oncall.schedules import Override, Why
+from notifyflow.core.oncall.schedules import DutyReason, Override
 from notifyflow.errors import InvalidOverride
 from tests.unit.core.delivery.test_chain import one
 from tests.unit.core.oncall.test_roster import MONDAY, ROSTER, calendar
@@ -160,7 +160,7 @@ def test_without_schedules_nothing_can_be_changed():
 def test_a_duty_shows_who_is_next_and_what_changes_it():
     roster = after(wish("cy"))
     found = duty(roster, roster.directory.schedules["primary"], NOW, weeks=1)
-    assert (found.on_duty.people, found.on_duty.why) == (("cy",), Why.OVERRIDE)
+    assert (found.on_duty.people, found.on_duty.why) == (("cy",), DutyReason.OVERRIDE)
     assert found.next is not None
     assert (found.next.people, found.next.begins_at) == (("ada",), NOW + 8 * HOUR)
     assert len(found.shifts) == 9

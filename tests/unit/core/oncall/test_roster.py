@@ -8,7 +8,7 @@ from notifyflow.core.delivery.policy import SHIPPED
 from notifyflow.core.oncall.directory import read_directory
 from notifyflow.core.oncall.duty_report import with_people
 from notifyflow.core.oncall.roster import EMPTY, Roster, calendars_read_at
-from notifyflow.core.oncall.schedules import Calendar, Override, Shift, Why, on_duty
+from notifyflow.core.oncall.schedules import Calendar, DutyReason, Override, Shift, on_duty
 from tests.chains import step
 
 MONDAY = datetime(2026, 12, 7, 9, 0, tzinfo=UTC)
@@ -45,7 +45,7 @@ def override(*people: str, **fields: object) -> Override:
 
 
 def calendar(*people: str) -> Calendar:
-    shift = Shift(people=people, begins_at=MONDAY, ends_at=MONDAY + timedelta(days=1), why=Why.CALENDAR)
+    shift = Shift(people=people, begins_at=MONDAY, ends_at=MONDAY + timedelta(days=1), why=DutyReason.CALENDAR)
     return Calendar(schedule="legacy", shifts=(shift,), fetched_at=MONDAY)
 
 
@@ -88,9 +88,9 @@ def test_the_shifts_are_those_of_the_schedule_with_its_overrides_and_its_calenda
     roster = replace(ROSTER, overrides=(override("cy"),), calendars={"legacy": calendar("ada")})
     found = list(roster.shifts(schedule, begin=MONDAY, end=MONDAY + timedelta(days=2)))
     assert [(each.people, each.why) for each in found] == [
-        (("cy",), Why.OVERRIDE),
-        (("ada",), Why.LAYER),
-        (("ben", "cy"), Why.LAYER),
+        (("cy",), DutyReason.OVERRIDE),
+        (("ada",), DutyReason.LAYER),
+        (("ben", "cy"), DutyReason.LAYER),
     ]
     assert roster.on_duty(schedule, MONDAY) == on_duty(schedule, MONDAY, overrides=roster.overrides)
     legacy = DIRECTORY.schedules["legacy"]

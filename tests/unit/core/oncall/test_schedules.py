@@ -7,7 +7,7 @@ import pytest
 
 from notifyflow.core.hours import EARLIEST, LATEST, Hours
 from notifyflow.core.local_time import instant
-from notifyflow.core.oncall.schedules import Calendar, Every, Layer, Override, Schedule, Shift, Unit, Why, on_duty, shifts
+from notifyflow.core.oncall.schedules import Calendar, DutyReason, Every, Layer, Override, Schedule, Shift, Unit, on_duty, shifts
 from tests.rotas import pinned_zones
 
 WORKDAYS = frozenset(range(5))
@@ -70,7 +70,9 @@ def test_turns_follow_each_other_and_a_turn_may_be_several_people():
         ("ada", "28 09:00"),
     ]
     shift = on_duty(plan, utc("2026-12-15"))
-    assert shift == Shift(people=("ben", "cy"), begins_at=utc("2026-12-14T08:00"), ends_at=utc("2026-12-21T08:00"), why=Why.LAYER)
+    assert shift == Shift(
+        people=("ben", "cy"), begins_at=utc("2026-12-14T08:00"), ends_at=utc("2026-12-21T08:00"), why=DutyReason.LAYER
+    )
 
 
 def test_a_layer_does_not_apply_before_its_first_turn():
@@ -80,7 +82,7 @@ def test_a_layer_does_not_apply_before_its_first_turn():
         ("ben", "07 09:00"),
     ]
     nobody = on_duty(schedule(layer("ben")), utc("2026-12-07T07:59"))
-    assert nobody == Shift(people=(), begins_at=EARLIEST, ends_at=utc("2026-12-07T08:00"), why=Why.NOBODY)
+    assert nobody == Shift(people=(), begins_at=EARLIEST, ends_at=utc("2026-12-07T08:00"), why=DutyReason.NOBODY)
 
 
 def test_the_last_layer_that_applies_wins():
@@ -220,7 +222,7 @@ def test_an_override_replaces_the_whole_duty():
     taken = override("2026-12-14T06:00", "2026-12-14T12:00", "cy")
     for at in (taken.begins_at, utc("2026-12-14T08:30"), taken.ends_at - timedelta(seconds=1)):
         assert on_duty(plan, at, overrides=[taken]) == Shift(
-            people=("cy",), begins_at=taken.begins_at, ends_at=taken.ends_at, why=Why.OVERRIDE
+            people=("cy",), begins_at=taken.begins_at, ends_at=taken.ends_at, why=DutyReason.OVERRIDE
         )
     found = list(shifts(plan, begin=utc("2026-12-14"), end=utc("2026-12-15"), overrides=[taken]))
     assert [(each.people, each.begins_at) for each in found] == [
@@ -238,11 +240,11 @@ def test_an_override_replaces_one_person_whenever_they_are_on_duty():
         for each in shifts(plan, begin=utc("2026-12-08"), end=utc("2026-12-23"), overrides=[cover])
     ]
     assert found == [
-        ("ada+dan", utc("2026-12-07T08:00"), Why.LAYER),
-        ("cy+dan", utc("2026-12-10"), Why.OVERRIDE),
-        ("ben", utc("2026-12-14T08:00"), Why.LAYER),
-        ("cy+dan", utc("2026-12-21T08:00"), Why.OVERRIDE),
-        ("ada+dan", utc("2026-12-22"), Why.LAYER),
+        ("ada+dan", utc("2026-12-07T08:00"), DutyReason.LAYER),
+        ("cy+dan", utc("2026-12-10"), DutyReason.OVERRIDE),
+        ("ben", utc("2026-12-14T08:00"), DutyReason.LAYER),
+        ("cy+dan", utc("2026-12-21T08:00"), DutyReason.OVERRIDE),
+        ("ada+dan", utc("2026-12-22"), DutyReason.LAYER),
     ]
 
 
@@ -264,15 +266,15 @@ def test_the_newest_override_wins_and_changes_what_older_ones_made():
 
 def test_a_calendar_is_the_duty_and_a_gap_in_it_is_nobody():
     plan = Schedule(name="legacy", timezone="Europe/Berlin", ical="https://calendar.example.com/oncall.ics")
-    ada = Shift(people=("ada",), begins_at=utc("2026-12-01"), ends_at=utc("2026-12-02"), why=Why.CALENDAR)
-    ben = Shift(people=("ben",), begins_at=utc("2026-12-03"), ends_at=utc("2026-12-04"), why=Why.CALENDAR)
+    ada = Shift(people=("ada",), begins_at=utc("2026-12-01"), ends_at=utc("2026-12-02"), why=DutyReason.CALENDAR)
+    ben = Shift(people=("ben",), begins_at=utc("2026-12-03"), ends_at=utc("2026-12-04"), why=DutyReason.CALENDAR)
     calendar = Calendar(schedule="legacy", shifts=(ada, ben), fetched_at=utc("2026-12-01"))
     found = list(shifts(plan, begin=utc("2026-11-30"), end=utc("2026-12-05"), calendar=calendar))
     assert found[1::2] == [ada, ben]
     assert [(each.people, each.begins_at, each.ends_at, each.why) for each in found[::2]] == [
-        ((), EARLIEST, ada.begins_at, Why.NOBODY),
-        ((), ada.ends_at, ben.begins_at, Why.NOBODY),
-        ((), ben.ends_at, calendar.known_until, Why.NOBODY),
+        ((), EARLIEST, ada.begins_at, DutyReason.NOBODY),
+        ((), ada.ends_at, ben.begins_at, DutyReason.NOBODY),
+        ((), ben.ends_at, calendar.known_until, DutyReason.NOBODY),
     ]
     never = on_duty(plan, utc("2026-12-01"))
     assert (never.people, never.begins_at, never.ends_at) == ((), EARLIEST, LATEST)
@@ -280,24 +282,24 @@ def test_a_calendar_is_the_duty_and_a_gap_in_it_is_nobody():
 
 def test_beyond_the_time_of_which_a_calendar_is_known_its_last_people_stay_on_duty():
     plan = Schedule(name="legacy", timezone="UTC", ical="https://calendar.example.com/oncall.ics")
-    ada = Shift(people=("ada",), begins_at=utc("2026-12-01"), ends_at=utc("2026-12-02"), why=Why.CALENDAR)
-    ben = Shift(people=("ben",), begins_at=utc("2027-01-30"), ends_at=utc("2027-02-07"), why=Why.CALENDAR)
+    ada = Shift(people=("ada",), begins_at=utc("2026-12-01"), ends_at=utc("2026-12-02"), why=DutyReason.CALENDAR)
+    ben = Shift(people=("ben",), begins_at=utc("2027-01-30"), ends_at=utc("2027-02-07"), why=DutyReason.CALENDAR)
     calendar = Calendar(schedule="legacy", shifts=(ada,), fetched_at=utc("2026-12-01"))
     end = calendar.known_until
     assert end == utc("2027-01-29")
 
-    def found(calendar: Calendar) -> list[tuple[tuple[str, ...], datetime, datetime, Why]]:
+    def found(calendar: Calendar) -> list[tuple[tuple[str, ...], datetime, datetime, DutyReason]]:
         later = shifts(plan, begin=utc("2026-12-02"), end=utc("2027-03-01"), calendar=calendar)
         return [(each.people, each.begins_at, each.ends_at, each.why) for each in later]
 
-    assert found(calendar) == [((), ada.ends_at, end, Why.NOBODY), (("ada",), end, LATEST, Why.LAST_KNOWN)]
+    assert found(calendar) == [((), ada.ends_at, end, DutyReason.NOBODY), (("ada",), end, LATEST, DutyReason.LAST_KNOWN)]
     assert found(replace(calendar, shifts=(ada, ben))) == [
-        ((), ada.ends_at, end, Why.NOBODY),
-        (("ada",), end, ben.begins_at, Why.LAST_KNOWN),
-        (("ben",), ben.begins_at, ben.ends_at, Why.CALENDAR),
-        (("ben",), ben.ends_at, LATEST, Why.LAST_KNOWN),
+        ((), ada.ends_at, end, DutyReason.NOBODY),
+        (("ada",), end, ben.begins_at, DutyReason.LAST_KNOWN),
+        (("ben",), ben.begins_at, ben.ends_at, DutyReason.CALENDAR),
+        (("ben",), ben.ends_at, LATEST, DutyReason.LAST_KNOWN),
     ]
-    assert found(replace(calendar, shifts=())) == [((), EARLIEST, LATEST, Why.NOBODY)]
+    assert found(replace(calendar, shifts=())) == [((), EARLIEST, LATEST, DutyReason.NOBODY)]
 
 
 def test_an_instant_beyond_all_calendars_has_the_first_or_the_last_shift():

@@ -5,7 +5,7 @@ from notifyflow.core.delivery.model import Contact
 from notifyflow.core.delivery.policy import DEFAULT, SHIPPED, Policy, Tier
 from notifyflow.core.oncall.directory import read_directory
 from notifyflow.core.oncall.roster import Roster
-from notifyflow.core.oncall.schedules import Calendar, Override, Shift, Why
+from notifyflow.core.oncall.schedules import Calendar, DutyReason, Override, Shift
 from notifyflow.core.upkeep.duty_warnings import DutyWarning, DutyWarningKind, duty_warnings, gaps
 
 NOW = datetime(2026, 12, 7, 10, 0, tzinfo=UTC)  # a Monday
@@ -93,7 +93,7 @@ def test_overrides_and_calendars_count():
     taken = Override(
         id="o", schedule="always", people=("cy",), begins_at=NOW, ends_at=NOW + timedelta(hours=8), made_by="ada", made_at=NOW
     )
-    shift = Shift(people=("cy",), begins_at=NOW - timedelta(days=1), ends_at=NOW + timedelta(days=2), why=Why.CALENDAR)
+    shift = Shift(people=("cy",), begins_at=NOW - timedelta(days=1), ends_at=NOW + timedelta(days=2), why=DutyReason.CALENDAR)
     calendar = Calendar(schedule="legacy", shifts=(shift,), fetched_at=NOW)
     found = findings('to = ["ada"]', DutyWarningKind.UNREACHABLE, overrides=(taken,), calendars={"legacy": calendar})
     assert [(each.where, each.begins_at) for each in found if each.where != "schedules.turns"] == [
@@ -163,7 +163,7 @@ def test_a_step_needs_the_time_of_those_whom_it_may_page_by_the_channels_that_th
     assert short("ben") == [operations], "he has mail only"
     assert short("@turns") == ["for ada after 10 m", operations]
     assert short("@legacy") == ["for ada after 10 m", operations], "anybody may be on duty"
-    shift = Shift(people=("ben", "eve"), begins_at=NOW, ends_at=NOW + MONTH, why=Why.CALENDAR)
+    shift = Shift(people=("ben", "eve"), begins_at=NOW, ends_at=NOW + MONTH, why=DutyReason.CALENDAR)
     calendar = Calendar(schedule="legacy", shifts=(shift,), fetched_at=NOW)
     assert short("@legacy", calendars={"legacy": calendar}) == [operations]
     one_each = preferring("ada", WARNING=("email",), ERROR=("voice",), CRITICAL=("voice",))

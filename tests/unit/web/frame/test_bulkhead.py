@@ -11,18 +11,18 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from notifyflow.errors import TooManyLogins
 from notifyflow.web.frame import bulkhead
-from notifyflow.web.frame.bulkhead import Bulkhead, Crowds, Line
+from notifyflow.web.frame.bulkhead import Bulkhead, Crowds, RequestQueue
 
 
-def line(most_waiting: int = 3) -> Line:
-    return Line(2, most_waiting, lambda: PermissionError("full"))
+def line(most_waiting: int = 3) -> RequestQueue:
+    return RequestQueue(2, most_waiting, lambda: PermissionError("full"))
 
 
 @pytest.mark.parametrize(
     ("one", "calls", "taken", "error"),
     [(line(most_waiting=4), 8, 6, PermissionError), (Bulkhead().hashes, 50, 22, TooManyLogins)],
 )
-def test_a_line_runs_two_at_a_time_and_has_an_end(one: Line, calls: int, taken: int, error: type[Exception]):
+def test_a_line_runs_two_at_a_time_and_has_an_end(one: RequestQueue, calls: int, taken: int, error: type[Exception]):
     both, running, counts = threading.Barrier(2), [], []
 
     def work() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from notifyflow.core import local_time
 from notifyflow.core.hours import LATEST
-from notifyflow.core.oncall.schedules import Every, Layer, Override, Schedule, Shift, Unit, Why, on_duty, shifts
-from notifyflow.web.oncall.duty_calendar import LANES, Day, Span, joined, span_at, weeks
+from notifyflow.core.oncall.schedules import DutyReason, Every, Layer, Override, Schedule, Shift, Unit, on_duty, shifts
+from notifyflow.web.oncall.duty_calendar import LANES, CalendarDays, Day, joined, span_at, weeks
 from tests.facts import NOW
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -19,7 +19,7 @@ def rota(timezone: str, *who: str, every: Every, first: str = "2011-01-03T09:00"
     return Schedule(name="primary", timezone=timezone, layers=(layer,))
 
 
-def days_of(schedule: Schedule, now: datetime, *overrides: Override) -> tuple[Span, list[Day]]:
+def days_of(schedule: Schedule, now: datetime, *overrides: Override) -> tuple[CalendarDays, list[Day]]:
     span = span_at(now, ZoneInfo(schedule.timezone))
     found = list(joined(shifts(schedule, begin=span.begins_at, end=span.ends_at, overrides=overrides)))
     return span, [day for week in weeks(found, span, str.upper) for day in week]
@@ -100,10 +100,15 @@ def test_people_keep_their_colour_and_there_are_only_so_many() -> None:
 
 
 def test_what_follows_with_the_same_people_for_the_same_reason_is_one() -> None:
-    def shift(number: int, why: Why, *people: str) -> Shift:
+    def shift(number: int, why: DutyReason, *people: str) -> Shift:
         return Shift(people=people, begins_at=NOW + number * HOUR, ends_at=NOW + (number + 1) * HOUR, why=why)
 
-    apart = [shift(0, Why.LAYER, "ada"), shift(1, Why.LAYER, "ada"), shift(2, Why.OVERRIDE, "ada"), shift(3, Why.NOBODY)]
+    apart = [
+        shift(0, DutyReason.LAYER, "ada"),
+        shift(1, DutyReason.LAYER, "ada"),
+        shift(2, DutyReason.OVERRIDE, "ada"),
+        shift(3, DutyReason.NOBODY),
+    ]
     assert [(each.begins_at, each.ends_at) for each in joined(apart)] == [
         (NOW, NOW + 2 * HOUR),
         (NOW + 2 * HOUR, NOW + 3 * HOUR),
@@ -114,5 +119,5 @@ def test_what_follows_with_the_same_people_for_the_same_reason_is_one() -> None:
 
 def test_a_duty_without_an_end_fills_the_calendar() -> None:
     span = span_at(NOW, ZoneInfo("UTC"))
-    (week, *_) = weeks([Shift(people=("ada",), begins_at=NOW - 99 * DAY, ends_at=LATEST, why=Why.OVERRIDE)], span, str)
+    (week, *_) = weeks([Shift(people=("ada",), begins_at=NOW - 99 * DAY, ends_at=LATEST, why=DutyReason.OVERRIDE)], span, str)
     assert {each.names for day in week for each in day.pieces} == {"ada"}
