@@ -261,7 +261,7 @@ class NotifyFlow:
         return await self._threads.wait_until(partial(self.wait, key, namespace=namespace, timeout_s=0), timeout_s)
 
     def access(self) -> "Access":
-        """Return the API keys: create, rotate, list and revoke them, and admit their holders."""
+        """Return the API keys: create, rotate, list and revoke them, and authorise their holders."""
         from notifyflow.app.clock_and_ids import new_secret
         from notifyflow.service.accounts.access import Access
 

@@ -16,7 +16,7 @@ class InvalidLink(NotifyflowError):
 
 
 class AccessDenied(NotifyflowError):
-    """Raised when an API key does not admit a request."""
+    """Raised when an API key does not allow a request."""
 
 
 class InvalidApiKey(AccessDenied):

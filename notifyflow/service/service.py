@@ -47,7 +47,7 @@ from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.group_commit import GroupCommit
 from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.pipeline.transaction.ports import ReceiptMatch
-from notifyflow.service.accounts.access import Strangers
+from notifyflow.service.accounts.access import UnknownAddresses
 from notifyflow.service.delivery.readiness import find_faults
 from notifyflow.service.delivery.submissions import Submissions, check_submission
 from notifyflow.service.delivery.use_cases import UseCases
@@ -119,7 +119,7 @@ class Service:
         self.rehearsals = Rehearsals(self.rosters, self._deps, policies)
         self.health = Health(store, use_cases)
         self.oncall = OnCall(store, use_cases, self.rosters)
-        self._strangers = Strangers(
+        self._unknown_addresses = UnknownAddresses(
             lambda: self.rosters.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
         )
 
@@ -165,7 +165,7 @@ class Service:
             if caller is not None:
                 namespace = caller.namespace
                 later = checked.chain.people if checked.chain else ()
-                self._strangers.admit(namespace, (*checked.contacts, *later))
+                self._unknown_addresses.allow(namespace, (*checked.contacts, *later))
         submitted = Submitted(checked=checked, policy=policy, namespace=namespace, once=once)
         if connection is not None:
             return self._use_cases.run(join, submitted, connection)

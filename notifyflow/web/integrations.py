@@ -47,14 +47,14 @@ class Presented:
 class IntegrationGate(Gate):
     """A gate for senders that retry after a 503, but not after a 429."""
 
-    def admit(self, presented: str) -> ApiKey:
+    def authorise(self, presented: str) -> ApiKey:
         """Return the API key that was presented, or refuse with 503 if it is used too often.
 
         Raises:
             AccessDenied: When the key is missing, wrong, revoked, expired, or without the scope.
         """
         try:
-            return super().admit(presented)
+            return super().authorise(presented)
         except TooManyRequests as later:
             raise HTTPException(503, f"{later}.", {"Retry-After": str(later.retry_after_s)}) from None
 
@@ -63,15 +63,15 @@ class AuthorizationHeader(IntegrationGate):
     """Reads the key from ``Authorization``: as ``Bearer``, or as the password of ``Basic``; every sender supports one of them."""
 
     def __call__(self, request: Request) -> ApiKey:
-        """Return the caller's API key; raise ``AccessDenied`` as ``admit`` does."""
+        """Return the caller's API key; raise ``AccessDenied`` as ``authorise`` does."""
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         match scheme.lower():
             case "bearer":
-                return self.admit_request(request, credentials.strip())
+                return self.authorise_request(request, credentials.strip())
             case "basic":
-                return self.admit_request(request, _password(credentials))
+                return self.authorise_request(request, _password(credentials))
             case _:
-                return self.admit("")
+                return self.authorise("")
 
 
 class RoutingKey(IntegrationGate):
@@ -83,13 +83,13 @@ class RoutingKey(IntegrationGate):
         self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=bulkhead.small_room, timeout_s=_TIMEOUT_S)
 
     async def __call__(self, request: Request) -> AsyncIterator[Presented]:
-        """Return the body with the caller's API key; raise ``UnreadableIncident``, or ``AccessDenied`` as ``admit`` does."""
+        """Return the body with the caller's API key; raise ``UnreadableIncident``, or ``AccessDenied`` as ``authorise`` does."""
         async with self._body.read(request) as body:
             yield await self._bulkhead.run(len(body), partial(self._present, body))
 
     def _present(self, body: bytes) -> Presented:
         document = parsed(body)
-        return Presented(self.admit(pagerduty.routing_key(document)), document, len(body))
+        return Presented(self.authorise(pagerduty.routing_key(document)), document, len(body))
 
 
 def _password(credentials: str) -> str:

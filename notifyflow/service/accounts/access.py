@@ -1,4 +1,4 @@
-"""API keys: create, rotate, list and revoke them; admit their holders, and limit how much each may do in a minute."""
+"""API keys: create, rotate, list and revoke them; authorise their holders, and limit how much each may do in a minute."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from notifyflow.core.delivery.model import Contact
 from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.errors import TooManyAddresses, TooManyRequests
 from notifyflow.pipeline import keys as stored
-from notifyflow.service.accounts.allowances import Allowances
+from notifyflow.service.accounts.rate_limits import RateLimits
 from notifyflow.storage.store import Store
 
 _NOTE_USE_EVERY = timedelta(hours=1)
@@ -28,7 +28,7 @@ class Access:
         self._clock = clock
         self._ids = ids
         self._new_secret = new_secret
-        self._requests = Allowances(clock, requests_a_minute)
+        self._requests = RateLimits(clock, requests_a_minute)
 
     def create(
         self, name: str, scopes: Collection[KeyScope], *, valid_for: timedelta | None, namespace: str | None = None
@@ -104,7 +104,7 @@ class Access:
         """
         stored.revoke(self._store, key_id, now=self._clock.now())
 
-    def admit(self, presented: str, scope: KeyScope) -> ApiKey:
+    def authorise(self, presented: str, scope: KeyScope) -> ApiKey:
         """Return the key that a caller presents.
 
         Raises:
@@ -123,7 +123,7 @@ class Access:
         return key
 
 
-class Strangers:
+class UnknownAddresses:
     """Limits the addresses unknown to the directory, so that a stolen API key can call few numbers.
 
     Args:
@@ -133,9 +133,9 @@ class Strangers:
 
     def __init__(self, known: Callable[[], frozenset[str]], clock: Clock, *, a_minute: int) -> None:
         self._known = known
-        self._addresses = Allowances(clock, a_minute)
+        self._addresses = RateLimits(clock, a_minute)
 
-    def admit(self, namespace: str, contacts: Sequence[Contact]) -> None:
+    def allow(self, namespace: str, contacts: Sequence[Contact]) -> None:
         """Count the unknown addresses of a request.
 
         Raises:

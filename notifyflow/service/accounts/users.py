@@ -11,8 +11,8 @@ from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.errors import Fault, InvalidUser, LoginRefused, NotLoggedIn, SetupOver, TooManyLogins
 from notifyflow.log import get_logger
 from notifyflow.pipeline import users as stored
-from notifyflow.service.accounts.allowances import Allowances
 from notifyflow.service.accounts.passwords import Passwords
+from notifyflow.service.accounts.rate_limits import RateLimits
 from notifyflow.storage.store import Store
 
 _log = get_logger("notifyflow.app")
@@ -47,9 +47,9 @@ class Users:
         self._ids = ids
         self._new_secret = new_secret
         self._passwords = Passwords(new_secret)
-        self._by_name = Allowances(clock, _A_MINUTE_BY_NAME)
-        self._by_device = Allowances(clock, _A_MINUTE_BY_NAME)
-        self._by_client = Allowances(clock, _A_MINUTE_BY_CLIENT)
+        self._by_name = RateLimits(clock, _A_MINUTE_BY_NAME)
+        self._by_device = RateLimits(clock, _A_MINUTE_BY_NAME)
+        self._by_client = RateLimits(clock, _A_MINUTE_BY_CLIENT)
 
     # Managing users
 

@@ -23,10 +23,10 @@ class Gate:
     """The check of an API key, first among a route's dependencies, so that no request body is read before it."""
 
     def __init__(self, context: Context, scope: KeyScope) -> None:
-        self._admit: Callable[[str, KeyScope], ApiKey] = context.access.admit
+        self._authorise: Callable[[str, KeyScope], ApiKey] = context.access.authorise
         self.scope = scope
 
-    def admit(self, presented: str) -> ApiKey:
+    def authorise(self, presented: str) -> ApiKey:
         """Return the API key that was presented, if it is valid and has the scope.
 
         Raises:
@@ -34,11 +34,11 @@ class Gate:
         """
         if not presented:
             raise InvalidApiKey("is missing")
-        return self._admit(presented, self.scope)
+        return self._authorise(presented, self.scope)
 
-    def admit_request(self, request: Request, presented: str) -> ApiKey:
+    def authorise_request(self, request: Request, presented: str) -> ApiKey:
         """Return the API key that the headers of a request present, and tell the server whose request it is."""
-        key = self.admit(presented)
+        key = self.authorise(presented)
         tell_known(request.scope, f"key {key.id}")
         return key
 
@@ -50,5 +50,5 @@ class Require(Gate):
     """
 
     def __call__(self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]) -> ApiKey:
-        """Return the caller's API key; raise ``AccessDenied`` as ``admit`` does."""
-        return self.admit_request(request, credentials.credentials if credentials else "")
+        """Return the caller's API key; raise ``AccessDenied`` as ``authorise`` does."""
+        return self.authorise_request(request, credentials.credentials if credentials else "")

@@ -19,7 +19,7 @@ class Context:
 
     Attributes:
         service: The use cases; a method that changes something has committed it on return.
-        access: Admits the holders of API keys.
+        access: Authorises the holders of API keys.
         users: The users of the dashboard.
         feeds: The feeds of calendars.
         site: Tells their browsers and proxies apart.

@@ -19,7 +19,7 @@ from notifyflow.web.frame.context import Context
 
 
 class RequireMetrics(Require):
-    """A dependency that admits listed hosts, and API keys with the scope ``metrics``."""
+    """A dependency that lets listed hosts through, and API keys with the scope ``metrics``."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, KeyScope.METRICS)
@@ -28,7 +28,7 @@ class RequireMetrics(Require):
     def __call__(  # type: ignore[override]  # a listed host has no key
         self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
     ) -> None:
-        """Admit a request; raise ``AccessDenied`` as ``admit`` does."""
+        """Let a request through, or raise ``AccessDenied`` as ``authorise`` does."""
         if not is_listed(request, self._hosts):
             super().__call__(request, credentials)
 

@@ -138,7 +138,7 @@ class Backend:
         self._stumble()
         self.requests += [(request, caller, via) for request in requests]
 
-    def admit(self, presented: str, scope: KeyScope) -> ApiKey:
+    def authorise(self, presented: str, scope: KeyScope) -> ApiKey:
         if self.refusal is not None:
             raise self.refusal
         if presented != API_KEY:

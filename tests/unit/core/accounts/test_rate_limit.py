@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.accounts.allowance import consume
+from notifyflow.core.accounts.rate_limit import consume
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)

@@ -10,16 +10,16 @@ _MINUTE = timedelta(minutes=1)
 
 
 def consume(earliest_at: datetime | None, *, a_minute: int, now: datetime, count: int = 1) -> tuple[datetime, timedelta]:
-    """Consume allowance for one request, or for several at once.
+    """Count one request, or several at once.
 
     Args:
         earliest_at: The instant returned by the last call; None at first.
         a_minute: The requests allowed in a minute; at least 1.
         now: The time.
-        count: How many requests; more than ``a_minute`` are never admitted.
+        count: How many requests; more than ``a_minute`` are never allowed.
 
     Returns:
-        The instant for the next call, and how long to wait: zero if the request is admitted. A request that has to wait consumes
+        The instant for the next call, and how long to wait: zero if the request is allowed. A request that has to wait counts
             nothing.
     """
     start = max(earliest_at or now, now)

@@ -4,14 +4,14 @@ import math
 import threading
 from datetime import datetime
 
-from notifyflow.core.accounts.allowance import consume
+from notifyflow.core.accounts.rate_limit import consume
 from notifyflow.core.delivery.ports import Clock
 
 _TIDIED_AT = 10_000
 
 
-class Allowances:
-    """An allowance for each name; threads may share it. Names with a full allowance are forgotten."""
+class RateLimits:
+    """A rate limit for each name; threads may share it. Names that have used nothing of theirs are forgotten."""
 
     def __init__(self, clock: Clock, a_minute: int) -> None:
         self.a_minute = a_minute
@@ -21,7 +21,7 @@ class Allowances:
         self._lock = threading.Lock()
 
     def consume(self, name: str, count: int = 1) -> int:
-        """Consume allowance; return 0, or the whole seconds to wait, in which case nothing is consumed."""
+        """Count requests; return 0, or the whole seconds to wait, in which case nothing is counted."""
         with self._lock:
             before, now = self._earliest_at.get(name), self._clock.now()
             self._earliest_at[name], wait = consume(before, a_minute=self.a_minute, now=now, count=count)
