@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from notifyflow.core.insight.views import Note as Note
     from notifyflow.core.insight.views import RecipientCounts as RecipientCounts
     from notifyflow.core.limits.pauses import Pause as Pause
-    from notifyflow.core.limits.pauses import Scope as Scope
+    from notifyflow.core.limits.pauses import PauseScope as PauseScope
     from notifyflow.errors import AccessDenied as AccessDenied
     from notifyflow.errors import AmbiguousKey as AmbiguousKey
     from notifyflow.errors import ApiKeyNotFound as ApiKeyNotFound
@@ -137,7 +137,7 @@ _NAMES = {
         "AttemptState Contact DeferralReason Ended EscalationState Evidence Incident IncidentState Kind NotificationState "
         "Notified Page Recipient Result Severity Step StepState Stopped Via"
     ),
-    "notifyflow.core.limits.pauses": "Pause Scope",
+    "notifyflow.core.limits.pauses": "Pause PauseScope",
     "notifyflow.core.delivery.policy": (
         "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries RetrySchedule Tier Unacknowledged"
     ),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from notifyflow.channels.base import Channel
-from notifyflow.core.limits.pauses import Pause, Scope, validate_pause
+from notifyflow.core.limits.pauses import Pause, PauseScope, validate_pause
 from notifyflow.log import get_logger
 from notifyflow.pipeline.delivery.outages import pause, pauses, resume
 from notifyflow.pipeline.transaction.ports import Dependencies
@@ -17,13 +17,13 @@ class Pauses:
 
     def __init__(self, deps: Dependencies, channels: Mapping[str, Channel]) -> None:
         self._deps = deps
-        self._names: Mapping[Scope, frozenset[str]] = {
-            Scope.ALL: frozenset(),
-            Scope.CHANNEL: frozenset(channels),
-            Scope.PROVIDER: frozenset(provider.name for channel in channels.values() for provider in channel.providers),
+        self._names: Mapping[PauseScope, frozenset[str]] = {
+            PauseScope.ALL: frozenset(),
+            PauseScope.CHANNEL: frozenset(channels),
+            PauseScope.PROVIDER: frozenset(provider.name for channel in channels.values() for provider in channel.providers),
         }
 
-    def start(self, scope: Scope, name: str = "", *, span: timedelta, by: str, is_for_critical: bool = False) -> Pause:
+    def start(self, scope: PauseScope, name: str = "", *, span: timedelta, by: str, is_for_critical: bool = False) -> Pause:
         """Stop sending for a while; CRITICAL notifications are still sent unless they are included.
 
         Args:
@@ -46,7 +46,7 @@ class Pauses:
         _log.warning("app.paused", scope=scope.value, target=name, until=until, is_for_critical=is_for_critical)
         return new_pause
 
-    def end(self, scope: Scope, name: str = "", *, by: str) -> bool:
+    def end(self, scope: PauseScope, name: str = "", *, by: str) -> bool:
         """End a pause: what it deferred is due at once.
 
         Returns:

@@ -13,7 +13,7 @@ from notifyflow.cli.frame import screen
 from notifyflow.cli.frame.options import AsJson, By, as_options, flag, span_option
 from notifyflow.core.insight.pause_words import sentence
 from notifyflow.core.insight.times import Times
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.errors import Fault, InvalidPause
 
 if TYPE_CHECKING:
@@ -84,12 +84,12 @@ def documents(pauses: Iterable[Pause]) -> "Sequence[PauseDocument]":
     return [PauseDocument.of(each) for each in pauses]
 
 
-def _choice(channel: str | None, provider: str | None, *, is_all: bool) -> tuple[Scope, str]:
+def _choice(channel: str | None, provider: str | None, *, is_all: bool) -> tuple[PauseScope, str]:
     match channel, provider, is_all:
         case None, None, True:
-            return Scope.ALL, ""
+            return PauseScope.ALL, ""
         case str(name), None, False:
-            return Scope.CHANNEL, name
+            return PauseScope.CHANNEL, name
         case None, str(name), False:
-            return Scope.PROVIDER, name
+            return PauseScope.PROVIDER, name
     raise InvalidPause((Fault("pause", "must name one thing", "Give one of --channel NAME, --provider NAME and --all"),))

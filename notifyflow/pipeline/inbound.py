@@ -12,7 +12,7 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry, InboundReason
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import CheckedIncident
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery import acknowledge
 from notifyflow.pipeline.delivery.notify import Unresolved
 from notifyflow.pipeline.transaction import sparing
@@ -127,7 +127,7 @@ def _notify(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, send
 def _is_paused(incident: IncidentFacts, pauses: Sequence[Pause]) -> bool:
     """Return whether a pause of everything covers an incident."""
     is_urgent = incident.severity is Severity.CRITICAL
-    return any(each.scope is Scope.ALL and each.covers("", "", is_urgent=is_urgent) for each in pauses)
+    return any(each.scope is PauseScope.ALL and each.covers("", "", is_urgent=is_urgent) for each in pauses)
 
 
 def _why_nobody(incident: IncidentFacts) -> str:

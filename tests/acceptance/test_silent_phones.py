@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from notifyflow.core.delivery.model import EscalationState, IncidentState
-from notifyflow.core.limits.pauses import Scope
+from notifyflow.core.limits.pauses import PauseScope
 from tests.acceptance.nights import ADA, BEN, Night, a_night
 
 INSISTENT = '[default]\nto = ["ada"]\npolicy = "insistent"'
@@ -186,7 +186,7 @@ def test_resolving_the_operations_incident_loses_none_of_the_failures_that_wait(
 
 def test_operations_is_told_of_a_call_that_a_pause_holds_up(night: Nights) -> None:
     held_up = night(DEFAULT, script=f"email to ada@example.com: 550\nsms to {ADA}: no receipt")
-    held_up.driver.flow.pauses.start(Scope.CHANNEL, "voice", span=timedelta(hours=24), by="grace", is_for_critical=True)
+    held_up.driver.flow.pauses.start(PauseScope.CHANNEL, "voice", span=timedelta(hours=24), by="grace", is_for_critical=True)
     held_up.fires()
     held_up.passes(20 * MINUTE)
     assert held_up.minutes("voice", ADA) == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import Ended, NotificationState, Severity
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery.outages import pause, resume
 from notifyflow.pipeline.delivery.sweep import next_wake_at
 from notifyflow.storage.store import Store
@@ -31,8 +31,8 @@ STEPS = st.one_of(
     st.tuples(st.just("notify"), st.sampled_from((Severity.CRITICAL, Severity.ERROR, Severity.ERROR)), st.integers(1, 4)),
     st.tuples(st.just("work"), st.sampled_from(OUTCOMES)),
     st.tuples(st.just("pass_time"), st.sampled_from((1, 5, 31, 61, 300))),
-    st.tuples(st.just("pause"), st.sampled_from((Scope.ALL, Scope.PROVIDER)), st.booleans()),
-    st.tuples(st.just("resume"), st.sampled_from((Scope.ALL, Scope.PROVIDER))),
+    st.tuples(st.just("pause"), st.sampled_from((PauseScope.ALL, PauseScope.PROVIDER)), st.booleans()),
+    st.tuples(st.just("resume"), st.sampled_from((PauseScope.ALL, PauseScope.PROVIDER))),
 )
 
 
@@ -58,15 +58,15 @@ class Play:
         self.driver.clock.pass_time(timedelta(seconds=seconds))
         self.driver.sweep()
 
-    def pause(self, scope: Scope, is_for_critical: bool) -> None:
+    def pause(self, scope: PauseScope, is_for_critical: bool) -> None:
         now = self.driver.clock.now()
         ends_at = now + timedelta(minutes=10)
-        name = "" if scope is Scope.ALL else PAIR[0]
+        name = "" if scope is PauseScope.ALL else PAIR[0]
         wanted = Pause(scope=scope, name=name, ends_at=ends_at, paused_at=now, paused_by="ada", is_for_critical=is_for_critical)
         pause(self.driver.deps, wanted)
 
-    def resume(self, scope: Scope) -> None:
-        resume(self.driver.deps, scope, "" if scope is Scope.ALL else PAIR[0])
+    def resume(self, scope: PauseScope) -> None:
+        resume(self.driver.deps, scope, "" if scope is PauseScope.ALL else PAIR[0])
 
     def heal(self) -> None:
         """Let everybody be well, and time pass, until nothing waits."""

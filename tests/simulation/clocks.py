@@ -7,7 +7,7 @@ from typing import Any
 
 from notifyflow.core.delivery.model import Kind, Severity
 from notifyflow.core.delivery.policy import Unacknowledged
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from tests.simulation.database import SimulatedDatabase
@@ -48,7 +48,7 @@ class Covers:
         """Record a committed pause."""
         self._covers.append(Cover(pause, self._world.now_s, ends_s))
 
-    def end(self, scope: Scope, name: str) -> None:
+    def end(self, scope: PauseScope, name: str) -> None:
         """Record that a pause is about to end: whether it stands is uncertain from now on."""
         now_s = self._world.now_s
         self._covers = [
@@ -137,7 +137,7 @@ class Covers:
             *(
                 (each.began_s, each.ended_s)
                 for each in self._covers
-                if each.pause.scope is Scope.ALL and (each.pause.is_for_critical or not is_urgent)
+                if each.pause.scope is PauseScope.ALL and (each.pause.is_for_critical or not is_urgent)
             ),
         ]
         covering += [(each.began_s, each.ended_s) for each in self._quarantines if incident_id in each.incident_ids]

@@ -6,7 +6,7 @@ from functools import partial
 
 from notifyflow.core.delivery.model import Incident, NotificationState, Recipient, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.core.namespaces import SHARED
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
@@ -63,7 +63,9 @@ class ClosedPhones:
     def _close(self, channel: str, deps: Dependencies) -> FollowUps:
         now = deps.clock.now()
         ends_at = now + timedelta(seconds=_PAUSE_S)
-        closed = Pause(scope=Scope.CHANNEL, name=channel, ends_at=ends_at, paused_at=now, paused_by="eve", is_for_critical=True)
+        closed = Pause(
+            scope=PauseScope.CHANNEL, name=channel, ends_at=ends_at, paused_at=now, paused_by="eve", is_for_critical=True
+        )
         pause(deps, closed)
         self._world.note(f"closed: {channel}")
         return NOTHING

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from functools import partial
 
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.delivery.outages import pause, resume
 from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
@@ -44,7 +44,7 @@ class Operators:
         self._stopping: dict[Deliverer, float] = {}
         self._rings_read: dict[Deliverer, dict[str, tuple[str | None, tuple[int, ...]]]] = {}
         self.providers = [each.name for channel in outside.channels.values() for each in channel.providers]
-        self._names = {Scope.ALL: [""], Scope.CHANNEL: list(outside.channels), Scope.PROVIDER: self.providers}
+        self._names = {PauseScope.ALL: [""], PauseScope.CHANNEL: list(outside.channels), PauseScope.PROVIDER: self.providers}
         chance = world.apart("limits")
         is_limited = chance.random() < _LIMITED
         self.limits = {name: chance.choice((1, 2, 5)) for name in self.providers} if is_limited else {}
@@ -62,7 +62,7 @@ class Operators:
         """
         chance = self._world.apart("pauses")
         for _ in range(chance.choice((0, 0, 1, 2, 3))):
-            scope = chance.choice((Scope.ALL, *Scope))
+            scope = chance.choice((PauseScope.ALL, *PauseScope))
             name = chance.choice(self._names[scope])
             at_s, span_s = chance.uniform(0, until_s), chance.uniform(10, _LONGEST_PAUSE_S)
             people(at_s, partial(self._pause, scope, name, span_s, is_for_critical=chance.random() < 0.5))
@@ -106,7 +106,7 @@ class Operators:
                 return standing
         return None
 
-    def _pause(self, scope: Scope, name: str, span_s: float, deps: Dependencies, *, is_for_critical: bool) -> FollowUps:
+    def _pause(self, scope: PauseScope, name: str, span_s: float, deps: Dependencies, *, is_for_critical: bool) -> FollowUps:
         now, at_s = deps.clock.now(), self._world.now_s
         new = Pause(
             scope=scope,
@@ -125,7 +125,7 @@ class Operators:
         self._world.note(f"paused: {scope} {name} for {span_s:.0f} s, CRITICAL, too: {is_for_critical}")
         return NOTHING
 
-    def _resume(self, scope: Scope, name: str, deps: Dependencies) -> FollowUps:
+    def _resume(self, scope: PauseScope, name: str, deps: Dependencies) -> FollowUps:
         self.covers.end(scope, name)
         was_paused = resume(deps, scope, name)
         self.covers.end(scope, name)  # what was paused meanwhile

@@ -89,7 +89,7 @@ def _submission(**values: Any) -> Submission:
 _INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, **_WHOM}, placeholders={"key": "", "title": ""})
 _SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, placeholders={"key": "", "title": ""})
 _ACT: Codec[Act] = codec_of(Act)
-_PAGE: Codec[PageAgain] = codec_of(PageAgain)
+_PAGE_AGAIN: Codec[PageAgain] = codec_of(PageAgain)
 _DUTY_CHANGE: Codec[DutyChange] = codec_of(DutyChange)
 
 
@@ -156,14 +156,14 @@ def read_act(document: str) -> Act:
     return _act(_ACT, document or "{}")
 
 
-def read_page(document: str) -> PageAgain:
+def read_page_again(document: str) -> PageAgain:
     """Read a request to page again.
 
     Raises:
         UnreadableIncident: When it is not valid JSON.
         InvalidRequest: With all its faults.
     """
-    return _act(_PAGE, document)
+    return _act(_PAGE_AGAIN, document)
 
 
 def read_duty_change(document: str) -> DutyChange:

@@ -12,7 +12,7 @@ from notifyflow.errors import Fault, InvalidPause
 LONGEST = timedelta(hours=24)
 
 
-class Scope(StrEnum):
+class PauseScope(StrEnum):
     """What a pause covers."""
 
     ALL = "all"
@@ -33,7 +33,7 @@ class Pause:
         is_for_critical: Whether it covers CRITICAL notifications.
     """
 
-    scope: Scope
+    scope: PauseScope
     name: str
     ends_at: datetime
     paused_at: datetime
@@ -44,22 +44,22 @@ class Pause:
         """Return whether it covers a notification on this channel by this provider."""
         if is_urgent and not self.is_for_critical:
             return False
-        return self.name == {Scope.ALL: "", Scope.CHANNEL: channel, Scope.PROVIDER: provider}[self.scope]
+        return self.name == {PauseScope.ALL: "", PauseScope.CHANNEL: channel, PauseScope.PROVIDER: provider}[self.scope]
 
 
 def covering(pauses: Iterable[Pause], *, is_urgent: bool) -> tuple[Pause, ...]:
     """Return the pauses of everything that stop all messages of an urgency."""
-    return tuple(each for each in pauses if each.scope is Scope.ALL and (each.is_for_critical or not is_urgent))
+    return tuple(each for each in pauses if each.scope is PauseScope.ALL and (each.is_for_critical or not is_urgent))
 
 
-def validate_pause(scope: Scope, name: str, span: timedelta, by: str, known: Iterable[str]) -> None:
+def validate_pause(scope: PauseScope, name: str, span: timedelta, by: str, known: Iterable[str]) -> None:
     """Validate a requested pause of everything, or of one of the known channels or providers.
 
     Raises:
         InvalidPause: When the name is unknown, the length is not between 0 and 24 h, or ``by`` is empty.
     """
     faults = []
-    if scope is not Scope.ALL and name not in (names := sorted(known)):
+    if scope is not PauseScope.ALL and name not in (names := sorted(known)):
         faults.append(unknown(scope.value, scope.value, name, names))
     if not timedelta(0) < span <= LONGEST:
         faults.append(

@@ -12,7 +12,7 @@ from notifyflow.core.delivery.intervals import OUTAGE_AFTER, Interval, Outage, P
 from notifyflow.core.delivery.model import Contact, DeferralReason, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.limits import quiet
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery import incident_events
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Dependencies
@@ -95,7 +95,7 @@ def pause(deps: Dependencies, wanted: Pause) -> None:
     use_case.run(deps, body)
 
 
-def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
+def resume(deps: Dependencies, scope: PauseScope, name: str) -> bool:
     """End a pause, and return whether it existed; notifications that another pause covers are deferred again."""
 
     def body(tx: Transaction) -> bool:

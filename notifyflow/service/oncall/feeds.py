@@ -24,7 +24,7 @@ _MOST_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class FeedContent:
     """The current content of a feed.
 
     Attributes:
@@ -50,7 +50,7 @@ class Feeds:
         self._ids = ids
         self._rosters = rosters
         self._new_secret = new_secret
-        self._kept: tuple[Roster, date, dict[str, Shown]] = (EMPTY, date.min, {})
+        self._kept: tuple[Roster, date, dict[str, FeedContent]] = (EMPTY, date.min, {})
 
     def all(self) -> tuple[Feed, ...]:
         """Return all feeds, the oldest first."""
@@ -103,7 +103,7 @@ class Feeds:
         stored.revoke(self._store, feed_id)
         _log.info("app.feed_revoked", feed_id=feed_id, user_id=user_id)
 
-    def show(self, token: str) -> Shown:
+    def show(self, token: str) -> FeedContent:
         """Return the current content of a token's feed.
 
         Raises:
@@ -120,7 +120,7 @@ class Feeds:
             self._keep(kept[2], feed.id, rules.write(feed, roster, today).encode())
         return kept[2][feed.id]
 
-    def _keep(self, kept: dict[str, Shown], feed_id: str, content: bytes) -> None:
+    def _keep(self, kept: dict[str, FeedContent], feed_id: str, content: bytes) -> None:
         if len(kept) >= _MOST_KEPT:
             kept.clear()
-        kept[feed_id] = Shown(content=content, tag=f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+        kept[feed_id] = FeedContent(content=content, tag=f'"{hashlib.sha256(content).hexdigest()[:32]}"')

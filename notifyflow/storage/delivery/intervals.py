@@ -12,7 +12,7 @@ from typing import Any
 from peewee import SQL, Expression
 
 from notifyflow.core.delivery.intervals import Outage, PausedInterval, outage_since
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import first
 from notifyflow.storage.session.statements import Parameters, Statement
@@ -124,7 +124,7 @@ class Intervals(Repository):
         self._unit.unlocked.clear()
         return was_standing
 
-    def drop_pause(self, scope: Scope, name: str, *, at: datetime) -> bool:
+    def drop_pause(self, scope: PauseScope, name: str, *, at: datetime) -> bool:
         """End a pause; return whether there was one that was not over."""
         return self._end_pause((PauseRow.scope == scope) & (PauseRow.name == name), at=at)
 

@@ -16,7 +16,7 @@ from notifyflow.core.insight.report_document import IncidentReportDocument
 from notifyflow.core.insight.schemas import IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.insight.views import ETag, IncidentStatus
 from notifyflow.core.intake import request_schemas
-from notifyflow.core.intake.requests import read_act, read_page, read_submission
+from notifyflow.core.intake.requests import read_act, read_page_again, read_submission
 from notifyflow.core.references import ById
 from notifyflow.errors import Fault, NotFound, UnreadableIncident
 from notifyflow.pipeline.transaction.idempotency import Once
@@ -231,7 +231,7 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
     )
     def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, act_body]) -> ActResponse:
         """Start a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
-        page = read_page(body)
+        page = read_page_again(body)
         _etag(context, caller, incident_id)
         context.service.page_again(ById(incident_id), page.recipient, by=page.by or caller.name, via=Via.API)
         return ActResponse(has_changed=True, incident=IncidentSummaryDocument.of(_find(context, caller, incident_id)))

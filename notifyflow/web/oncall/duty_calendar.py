@@ -22,7 +22,7 @@ Name = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class PartOfDay:
     """A part of a day in which the duty does not change.
 
     Attributes:
@@ -57,7 +57,7 @@ class Day:
     name: str
     is_today: bool
     is_past: bool
-    pieces: tuple[Piece, ...]
+    pieces: tuple[PartOfDay, ...]
     hidden: int
 
 
@@ -133,7 +133,7 @@ def _among(shifts: Sequence[Shift], begin: datetime, end: datetime) -> Iterator[
     return (each for each in shifts if begin < end and each.begins_at < end)
 
 
-def _day(day: date, span: CalendarDays, pieces: Sequence[Piece]) -> Day:
+def _day(day: date, span: CalendarDays, pieces: Sequence[PartOfDay]) -> Day:
     shown = pieces if len(pieces) <= _MOST_PIECES else pieces[: _MOST_PIECES - 1]
     return Day(
         date=day,
@@ -146,8 +146,8 @@ def _day(day: date, span: CalendarDays, pieces: Sequence[Piece]) -> Day:
     )
 
 
-def _piece(shift: Shift, day_begins_at: datetime, zone: ZoneInfo, lanes: dict[tuple[str, ...], int], name: Name) -> Piece:
-    return Piece(
+def _piece(shift: Shift, day_begins_at: datetime, zone: ZoneInfo, lanes: dict[tuple[str, ...], int], name: Name) -> PartOfDay:
+    return PartOfDay(
         begins=f"{local_time.shown(shift.begins_at, zone):%H:%M}" if shift.begins_at > day_begins_at else "",
         names=text.listed([name(each) for each in shift.people]),
         is_override=shift.why is DutyReason.OVERRIDE,

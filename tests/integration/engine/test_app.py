@@ -16,7 +16,7 @@ import pytest
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Step
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
 from notifyflow.core.delivery.model import IncidentState, NotificationState
-from notifyflow.core.limits.pauses import Scope
+from notifyflow.core.limits.pauses import PauseScope
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import InvalidIncident, InvalidPause, InvalidSettings, StorageUnavailable
 from notifyflow.storage.reads import Reads
@@ -105,12 +105,12 @@ def test_a_cap_for_a_channel_without_caps_is_refused(sqlite_url: str) -> None:
 
 def test_a_channel_is_paused_and_resumed(sqlite_url: str) -> None:
     with open_flow(sqlite_url) as flow:
-        flow.pauses.start(Scope.CHANNEL, "email", span=timedelta(minutes=30), by="ada")
+        flow.pauses.start(PauseScope.CHANNEL, "email", span=timedelta(minutes=30), by="ada")
         assert [(each.name, each.paused_by) for each in flow.pauses.in_force()] == [("email", "ada")]
         with pytest.raises(InvalidPause):
-            flow.pauses.start(Scope.PROVIDER, "nobody", span=timedelta(minutes=30), by="ada")
-        assert flow.pauses.end(Scope.CHANNEL, "email", by="ada")
-        assert not flow.pauses.end(Scope.CHANNEL, "email", by="ada")
+            flow.pauses.start(PauseScope.PROVIDER, "nobody", span=timedelta(minutes=30), by="ada")
+        assert flow.pauses.end(PauseScope.CHANNEL, "email", by="ada")
+        assert not flow.pauses.end(PauseScope.CHANNEL, "email", by="ada")
         assert flow.pauses.in_force() == ()
 
 

@@ -12,7 +12,7 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.delivery.model import Incident, IncidentState, Severity
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.pipeline.transaction.ports import FollowUps
 from notifyflow.service.delivery.use_cases import UseCases
@@ -188,7 +188,9 @@ def test_a_storm_about_one_incident_is_a_row_for_each_kind(system: System) -> No
 
 def test_what_comes_in_while_everything_is_paused_says_so(system: System) -> None:
     now = system.flow._deps.clock.now()
-    pause(system.flow._deps, Pause(scope=Scope.ALL, name="", ends_at=now + timedelta(hours=1), paused_at=now, paused_by="eve"))
+    pause(
+        system.flow._deps, Pause(scope=PauseScope.ALL, name="", ends_at=now + timedelta(hours=1), paused_at=now, paused_by="eve")
+    )
     system.handle(request("a"), request("a"))
     assert came_in(system, "a") == [("opened", "paused", "default", 1), ("merged", "", "default", 1)]
     urgent = Incident(key="b", title="down", severity=Severity.CRITICAL, labels={})

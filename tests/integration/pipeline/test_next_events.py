@@ -9,7 +9,7 @@ from notifyflow.core.delivery.policy import INSISTENT
 from notifyflow.core.insight.chain_steps import NextStep
 from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise
 from notifyflow.core.insight.views import IncidentFilter
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline import next_events
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.web.insight.incident_view import Describer
@@ -37,7 +37,7 @@ def test_a_pause_of_everything_moves_what_comes_next(driver: Driver) -> None:
         (NextEventKind.ROUND, START + 15 * MINUTE),
     ]
     now = driver.clock.now()
-    pause(driver.deps, Pause(scope=Scope.ALL, name="", ends_at=now + 40 * MINUTE, paused_at=now, paused_by="eve"))
+    pause(driver.deps, Pause(scope=PauseScope.ALL, name="", ends_at=now + 40 * MINUTE, paused_at=now, paused_by="eve"))
     driver.pass_time(minutes=6)
     first = coming(driver)[0]
     assert (first.what, first.at, first.premise) == (
@@ -64,7 +64,7 @@ def test_the_chains_of_a_list_go_on_when_their_pages_say_and_need_as_many_statem
         driver.notify(an_incident(each, severity=Severity.ERROR), ADA, then=(Step(to=(BEN,), after=10 * MINUTE),))
     driver.sweep()
     now = driver.clock.now()
-    pause(driver.deps, Pause(scope=Scope.ALL, name="", ends_at=now + 3 * MINUTE, paused_at=now, paused_by="eve"))
+    pause(driver.deps, Pause(scope=PauseScope.ALL, name="", ends_at=now + 3 * MINUTE, paused_at=now, paused_by="eve"))
     driver.pass_time(minutes=1)
     page = driver.store.read(lambda reads: reads.incident_list.page(IncidentFilter(), after=None, limit=50))
     places = {line.facts.id: (line.facts, line.chain) for line in page.lines if line.chain}
@@ -125,12 +125,12 @@ def test_a_bounce_that_comes_too_late_wakes_nobody_and_says_what_to_do(driver: D
 def test_a_pause_of_everything_is_known(driver: Driver) -> None:
     driver.notify(an_incident(severity=Severity.ERROR), ADA)
     now = driver.clock.now()
-    pause(driver.deps, Pause(scope=Scope.ALL, name="", ends_at=now + MINUTE, paused_at=now, paused_by="eve"))
+    pause(driver.deps, Pause(scope=PauseScope.ALL, name="", ends_at=now + MINUTE, paused_at=now, paused_by="eve"))
     assert [each.paused_by for each in next_events.read(driver.deps, driver.status()).pauses] == ["eve"]
 
 
 def test_a_pause_that_lets_critical_pass_is_none_for_a_critical_incident(driver: Driver) -> None:
     driver.notify(an_incident(severity=Severity.CRITICAL), ADA)
     now = driver.clock.now()
-    pause(driver.deps, Pause(scope=Scope.ALL, name="", ends_at=now + MINUTE, paused_at=now, paused_by="eve"))
+    pause(driver.deps, Pause(scope=PauseScope.ALL, name="", ends_at=now + MINUTE, paused_at=now, paused_by="eve"))
     assert next_events.read(driver.deps, driver.status()).pauses == ()

@@ -17,7 +17,7 @@ from notifyflow.cli.commands import app
 from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import LIVE, Incident, IncidentState, Recipient, Severity, Step
-from notifyflow.core.limits.pauses import Scope as Paused
+from notifyflow.core.limits.pauses import PauseScope as Paused
 from notifyflow.core.messages.links import sign as sign_link
 from notifyflow.core.namespaces import ALL, SHARED
 from notifyflow.core.oncall.overrides import Wish

@@ -18,7 +18,7 @@ from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import Incident, Recipient, Severity, Step
 from notifyflow.core.insight.postmortem import markdown
 from notifyflow.core.insight.views import IncidentFilter, IncidentStatus
-from notifyflow.core.limits.pauses import Scope
+from notifyflow.core.limits.pauses import PauseScope
 from notifyflow.core.upkeep.drill_document import DrilledDocument
 from notifyflow.errors import NotifyflowError
 from notifyflow.sandbox.script import PHRASES
@@ -85,7 +85,7 @@ def tell(driver: Driver, story: dict[str, Any]) -> Iterator[None]:
                 driver.sandbox.script(value)
             case "pause":
                 span = timedelta(minutes=value)
-                driver.flow.pauses.start(Scope.ALL, "", span=span, by="eve", is_for_critical=value > 1)
+                driver.flow.pauses.start(PauseScope.ALL, "", span=span, by="eve", is_for_critical=value > 1)
             case _:
                 _act(driver, what, value)
         yield

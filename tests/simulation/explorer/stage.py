@@ -28,7 +28,7 @@ from notifyflow.core.delivery.model import (
     Via,
 )
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.core.references import ById, ByKey
 from notifyflow.errors import NotFound
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, resolve
@@ -248,7 +248,7 @@ class Stage(Driver):
             self._fire()
 
     def _pause(self, act: Pauses) -> None:
-        scope, now = (Scope.CHANNEL if act.channel else Scope.ALL), self.clock.now()
+        scope, now = (PauseScope.CHANNEL if act.channel else PauseScope.ALL), self.clock.now()
         ends_at = now + timedelta(seconds=act.span_s)
         wanted = Pause(scope=scope, name=act.channel, paused_at=now, ends_at=ends_at, paused_by="grace", is_for_critical=True)
         pause(self.deps, wanted)

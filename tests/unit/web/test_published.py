@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.intake.requests import Act, Submission, read_act, read_duty_change, read_page, read_submission
+from notifyflow.core.intake.requests import Act, Submission, read_act, read_duty_change, read_page_again, read_submission
 from notifyflow.errors import Fault, InvalidRequest
 from tests.asgi import Client
 from tests.published import Publication
@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 READERS: dict[str, Callable[[str], Submission | Act]] = {
     "NewIncident": read_submission,
     "ActRequest": read_act,
-    "PageAgainRequest": read_page,
+    "PageAgainRequest": read_page_again,
     "DutyChangeRequest": read_duty_change,
 }
 

@@ -21,7 +21,7 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.core.references import ByKey
 from notifyflow.errors import InvalidIncident
@@ -364,11 +364,13 @@ def test_a_pause_puts_a_step_off_and_its_end_goes_on(driver: Driver) -> None:
     driver.notify(None, ADA, then=THEN)
     driver.deliver()
     driver.pass_time(minutes=5)
-    pause = Pause(scope=Scope.ALL, name="", paused_by="eve", paused_at=driver.clock.at, ends_at=driver.clock.at + 60 * MINUTE)
+    pause = Pause(
+        scope=PauseScope.ALL, name="", paused_by="eve", paused_at=driver.clock.at, ends_at=driver.clock.at + 60 * MINUTE
+    )
     pauses.pause(driver.deps, pause)
     driver.pass_time(minutes=20)
     assert [who for who, _ in paged(driver)] == ["ada"]
-    pauses.resume(driver.deps, Scope.ALL, "")
+    pauses.resume(driver.deps, PauseScope.ALL, "")
     driver.pass_time(minutes=4)
     assert [who for who, _ in paged(driver)] == ["ada"]
     driver.pass_time(minutes=1)

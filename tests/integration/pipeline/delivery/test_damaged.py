@@ -19,7 +19,7 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.intake import validation
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.pipeline.delivery.receive import Received, receive_all
@@ -210,7 +210,7 @@ def test_all_others_are_deferred_by_a_pause(driver: Driver) -> None:
     ends_at = now + timedelta(hours=1)
     pause(
         driver.deps,
-        Pause(scope=Scope.CHANNEL, name="email", ends_at=ends_at, paused_at=now, paused_by="eve", is_for_critical=True),
+        Pause(scope=PauseScope.CHANNEL, name="email", ends_at=ends_at, paused_at=now, paused_by="eve", is_for_critical=True),
     )
     with field.damaged("notification"):
         assert driver.claim("email", limit=200) == ()

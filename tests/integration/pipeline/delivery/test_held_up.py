@@ -7,7 +7,7 @@ import pytest
 
 from notifyflow.core.delivery.model import Condition, EscalationState, NotificationState, Recipient, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery import operations
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.storage.store import Store
@@ -29,7 +29,7 @@ def driver(store: Store) -> Driver:
     return driver
 
 
-def hold(driver: Driver, scope: Scope, name: str = "", *, span: timedelta = DAY) -> None:
+def hold(driver: Driver, scope: PauseScope, name: str = "", *, span: timedelta = DAY) -> None:
     now = driver.clock.now()
     wanted = Pause(scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by="eve", is_for_critical=True)
     pause(driver.deps, wanted)
@@ -45,7 +45,7 @@ def told(driver: Driver) -> list[str]:
 
 
 def test_operations_is_told_where_voice_is_paused_and_the_text_stays_silent(driver: Driver) -> None:
-    hold(driver, Scope.CHANNEL, "voice")
+    hold(driver, PauseScope.CHANNEL, "voice")
     notify(driver)
     driver.pass_time(minutes=1)
     assert told(driver) == []
@@ -60,14 +60,14 @@ def test_operations_is_told_where_voice_is_paused_and_the_text_stays_silent(driv
 
 
 def test_it_is_told_once_a_round(driver: Driver) -> None:
-    hold(driver, Scope.PROVIDER, "the voice provider")
+    hold(driver, PauseScope.PROVIDER, "the voice provider")
     notify(driver)
     driver.pass_time(minutes=10)
     assert len(told(driver)) == 1
 
 
 def test_a_critical_failure_after_it_alerts_all_the_same(driver: Driver) -> None:
-    hold(driver, Scope.CHANNEL, "voice", span=timedelta(minutes=20))
+    hold(driver, PauseScope.CHANNEL, "voice", span=timedelta(minutes=20))
     driver.respond("voice", REFUSED)
     notify(driver)
     driver.pass_time(minutes=2)
@@ -82,7 +82,7 @@ def test_a_critical_failure_after_it_alerts_all_the_same(driver: Driver) -> None
 
 def test_a_pause_of_everything_holds_up_nothing(driver: Driver) -> None:
     notify(driver)
-    hold(driver, Scope.ALL)
+    hold(driver, PauseScope.ALL)
     driver.pass_time(minutes=30)
     assert told(driver) == []
 
@@ -113,7 +113,7 @@ def test_a_way_behind_a_limit_is_held_up_after_two_minutes(driver: Driver) -> No
 
 
 def test_a_mail_that_was_sent_holds_up_nothing_under_default(driver: Driver) -> None:
-    hold(driver, Scope.CHANNEL, "slack")
+    hold(driver, PauseScope.CHANNEL, "slack")
     driver.respond("email")
     notify(driver, a_recipient("ada", "email", "slack"))
     driver.pass_time(minutes=10)
@@ -121,7 +121,7 @@ def test_a_mail_that_was_sent_holds_up_nothing_under_default(driver: Driver) -> 
 
 
 def test_a_way_that_a_timer_opened_is_missed_though_a_mail_was_sent(driver: Driver) -> None:
-    hold(driver, Scope.CHANNEL, "voice")
+    hold(driver, PauseScope.CHANNEL, "voice")
     driver.respond("email")
     driver.notify(an_incident(severity=CRITICAL), ADA, policy=INSISTENT)
     driver.deliver()
@@ -135,14 +135,14 @@ def test_a_way_that_a_timer_opened_is_missed_though_a_mail_was_sent(driver: Driv
 
 @pytest.mark.parametrize("severity", [Severity.ERROR, Severity.WARNING])
 def test_only_critical_pages_are_held_up(driver: Driver, severity: Severity) -> None:
-    hold(driver, Scope.CHANNEL, "email")
+    hold(driver, PauseScope.CHANNEL, "email")
     notify(driver, a_recipient("ada", "email"), severity)
     driver.pass_time(minutes=10)
     assert told(driver) == []
 
 
 def test_without_suspicion_a_closed_tier_is_no_way_that_is_left(driver: Driver) -> None:
-    hold(driver, Scope.CHANNEL, "email")
+    hold(driver, PauseScope.CHANNEL, "email")
     driver.notify(an_incident(severity=CRITICAL), ADA, policy=replace(DEFAULT, is_suspicion_on=False))
     driver.deliver()
     driver.pass_time(seconds=31)
@@ -150,7 +150,7 @@ def test_without_suspicion_a_closed_tier_is_no_way_that_is_left(driver: Driver) 
 
 
 def test_nobody_is_told_of_it_after_an_acknowledgement(driver: Driver) -> None:
-    hold(driver, Scope.CHANNEL, "voice")
+    hold(driver, PauseScope.CHANNEL, "voice")
     notify(driver)
     driver.pass_time(minutes=1)
     driver.acknowledge()

@@ -8,7 +8,7 @@ import pytest
 
 from notifyflow.core.delivery.facts import NotificationFacts, Outcome
 from notifyflow.core.delivery.model import Condition, DeferralReason, NotificationState, Result, Severity
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.core.limits.provider_health import OPEN_AT_MOST, ProviderHealth
 from notifyflow.pipeline.delivery.outages import pause, pauses, resume
 from notifyflow.pipeline.transaction.ports import Claimed
@@ -55,7 +55,9 @@ def health_of(driver: Driver, provider: str) -> ProviderHealth:
     return found
 
 
-def stop(driver: Driver, scope: Scope = Scope.ALL, name: str = "", *, minutes: int = 30, is_for_critical: bool = False) -> None:
+def stop(
+    driver: Driver, scope: PauseScope = PauseScope.ALL, name: str = "", *, minutes: int = 30, is_for_critical: bool = False
+) -> None:
     now = driver.clock.now()
     wanted = Pause(
         scope=scope,
@@ -318,19 +320,19 @@ def test_a_pause_defers_suspects_nobody_and_ends_by_itself(driver: Driver) -> No
 
 
 def test_a_pause_that_is_ended_lets_everything_go_at_once(driver: Driver) -> None:
-    stop(driver, Scope.CHANNEL, "email", is_for_critical=True)
+    stop(driver, PauseScope.CHANNEL, "email", is_for_critical=True)
     for severity in (Severity.ERROR, Severity.CRITICAL):
         page(driver, severity.value, severity=severity)
     driver.deliver()
     assert driver.seen == []
-    assert resume(driver.deps, Scope.CHANNEL, "email")
-    assert not resume(driver.deps, Scope.CHANNEL, "email")
+    assert resume(driver.deps, PauseScope.CHANNEL, "email")
+    assert not resume(driver.deps, PauseScope.CHANNEL, "email")
     driver.pass_time(seconds=0)
     assert len(driver.seen) == 2
 
 
 def test_while_one_provider_is_paused_the_other_carries(driver: Driver) -> None:
-    stop(driver, Scope.PROVIDER, "ses")
+    stop(driver, PauseScope.PROVIDER, "ses")
     page(driver, "k")
     assert [each.provider for each in claim(driver)] == ["smtp"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from notifyflow.core.delivery.model import DeferralReason, Ended, EscalationState, NotificationState, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.core.limits.provider_health import Obstacle
 from notifyflow.core.limits.slots import Wanted
 from notifyflow.pipeline.delivery import operations, provider_health
@@ -25,7 +25,9 @@ ADA = a_recipient("ada", "email", "sms", "voice")
 MAIL = a_recipient("ada", "email")
 
 
-def stop(driver: Driver, span: timedelta, scope: Scope = Scope.ALL, name: str = "", *, is_for_critical: bool = False) -> None:
+def stop(
+    driver: Driver, span: timedelta, scope: PauseScope = PauseScope.ALL, name: str = "", *, is_for_critical: bool = False
+) -> None:
     now = driver.clock.now()
     wanted = Pause(scope=scope, name=name, ends_at=now + span, paused_at=now, paused_by="eve", is_for_critical=is_for_critical)
     pause(driver.deps, wanted)
@@ -112,8 +114,8 @@ def test_a_pause_that_is_ended_early_counts_as_long_as_it_was(driver: Driver) ->
     driver.deliver()
     driver.pass_time(minutes=60)
     assert len(driver.seen) == 2
-    assert resume(driver.deps, Scope.ALL, "")
-    assert not resume(driver.deps, Scope.ALL, "")
+    assert resume(driver.deps, PauseScope.ALL, "")
+    assert not resume(driver.deps, PauseScope.ALL, "")
     driver.pass_time(seconds=0)
     (late,) = driver.seen[2:]
     assert (late.message.incident_id, late.message.content.delayed) == (driver.status("db-3").facts.id, "delayed 1 h 00 m")
@@ -191,14 +193,14 @@ def test_a_pause_is_over_when_its_time_is(driver: Driver) -> None:
     stop(driver, HOUR)
     driver.clock.pass_time(HOUR)
     assert pauses(driver.deps) == ()
-    assert not resume(driver.deps, Scope.ALL, "")
+    assert not resume(driver.deps, PauseScope.ALL, "")
 
 
 def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_defers_nothing(driver: Driver) -> None:
     driver.notify(None, MAIL)
     stop(driver, 10 * HOUR)
     seen = Obstacle(why=DeferralReason.PAUSE, until=driver.clock.now() + 10 * HOUR, provider="ses")
-    resume(driver.deps, Scope.ALL, "")
+    resume(driver.deps, PauseScope.ALL, "")
     provider_health.defer(driver.deps, "email", {Wanted(namespace="", is_urgent=False): seen}, at=driver.clock.now())
     provider_health.defer_one(driver.deps, driver.pages()["email"], seen, at=driver.clock.now())
     assert (driver.pages()["email"].deferred_by, driver.pages()["email"].due_at) == (None, START)
@@ -211,11 +213,11 @@ def test_old_pauses_are_let_go_of(driver: Driver) -> None:
     for _ in range(2):
         stop(driver, HOUR)
         driver.clock.pass_time(2 * HOUR)
-        resume(driver.deps, Scope.ALL, "")
+        resume(driver.deps, PauseScope.ALL, "")
     assert kept() == 2
     driver.clock.pass_time(timedelta(days=31))
     stop(driver, HOUR)
-    resume(driver.deps, Scope.ALL, "")
+    resume(driver.deps, PauseScope.ALL, "")
     assert kept() == 1
 
 
@@ -223,7 +225,7 @@ def test_old_pauses_are_let_go_of(driver: Driver) -> None:
 def test_what_a_pause_of_its_channel_keeps_waiting_is_suspected_as_behind_a_limit(
     driver: Driver, severity: Severity, suspected_after: timedelta
 ) -> None:
-    stop(driver, HOUR, Scope.CHANNEL, "email", is_for_critical=True)
+    stop(driver, HOUR, PauseScope.CHANNEL, "email", is_for_critical=True)
     driver.notify(an_incident(severity=severity), ADA)
     driver.deliver()
     driver.pass_time(seconds=suspected_after.total_seconds() - 1)
@@ -237,7 +239,7 @@ def test_what_a_pause_of_its_channel_keeps_waiting_is_suspected_as_behind_a_limi
 def test_a_pause_of_a_channel_stops_no_timer(driver: Driver) -> None:
     driver.notify(None, ADA, policy=INSISTENT)
     driver.deliver()
-    stop(driver, 10 * HOUR, Scope.CHANNEL, "email")
+    stop(driver, 10 * HOUR, PauseScope.CHANNEL, "email")
     driver.pass_time(minutes=5)
     assert set(driver.pages()) == {"email", "sms"}
     driver.pass_time(minutes=10)
@@ -245,9 +247,11 @@ def test_a_pause_of_a_channel_stops_no_timer(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "name"), [(Scope.CHANNEL, "email"), (Scope.PROVIDER, "the email provider")], ids=["channel", "provider"]
+    ("scope", "name"), [(PauseScope.CHANNEL, "email"), (PauseScope.PROVIDER, "the email provider")], ids=["channel", "provider"]
 )
-def test_only_what_a_pause_of_a_channel_or_provider_keeps_waiting_stays_fresh(driver: Driver, scope: Scope, name: str) -> None:
+def test_only_what_a_pause_of_a_channel_or_provider_keeps_waiting_stays_fresh(
+    driver: Driver, scope: PauseScope, name: str
+) -> None:
     driver.notify(None, a_recipient("ada", "email", "slack"), policy=replace(DEFAULT, fresh_for=2 * HOUR))
     stop(driver, 5 * HOUR, scope, name)
     (claimed,) = driver.claim("slack")

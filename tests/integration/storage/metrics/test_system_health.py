@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from notifyflow.core.delivery.model import NotificationState
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.core.metrics.system_health import Queue
 from notifyflow.storage.store import Store
 from tests.facts import NOW, seconds
@@ -39,9 +39,9 @@ def test_what_is_due_is_counted_by_channel_and_urgency(store: Store) -> None:
 
 def test_pauses_in_force_are_read_the_oldest_first(store: Store) -> None:
     pauses = [
-        Pause(scope=Scope.CHANNEL, name="sms", paused_at=NOW + seconds(1), ends_at=LATER, paused_by="ben"),
-        Pause(scope=Scope.ALL, name="", paused_at=NOW, ends_at=LATER, paused_by="ada", is_for_critical=True),
-        Pause(scope=Scope.CHANNEL, name="email", paused_at=NOW, ends_at=NOW + seconds(2), paused_by="ada"),
+        Pause(scope=PauseScope.CHANNEL, name="sms", paused_at=NOW + seconds(1), ends_at=LATER, paused_by="ben"),
+        Pause(scope=PauseScope.ALL, name="", paused_at=NOW, ends_at=LATER, paused_by="ada", is_for_critical=True),
+        Pause(scope=PauseScope.CHANNEL, name="email", paused_at=NOW, ends_at=NOW + seconds(2), paused_by="ada"),
     ]
     store.run(lambda ledger: [ledger.intervals.put_pause(each) for each in pauses])
     assert store.read(lambda reads: reads.system_health.pauses(NOW + seconds(2))) == (pauses[1], pauses[0])

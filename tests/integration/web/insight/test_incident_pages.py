@@ -18,7 +18,7 @@ from notifyflow.cli.frame.picture import picture
 from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import Incident, IncidentState, NotificationState, Recipient, Severity, Step
-from notifyflow.core.limits.pauses import Scope
+from notifyflow.core.limits.pauses import PauseScope
 from notifyflow.testing import Driver
 from notifyflow.web.frame.times import COOKIE, SAFE_COOKIE
 from tests.dashboard import ORIGIN, Visit, visit
@@ -452,7 +452,7 @@ def test_the_list_the_page_and_the_terminal_tell_the_same_next_instant_while_eve
     driver.sandbox.script("email: 550; sms: 30006; call: rings")
     driver.flow.notify(DOWN, [ADA], then=(Step(to=(BEN,), after=timedelta(minutes=5)),))
     driver.advance(seconds=120)
-    driver.flow.pauses.start(Scope.ALL, "", span=timedelta(minutes=20), by="eve", is_for_critical=True)
+    driver.flow.pauses.start(PauseScope.ALL, "", span=timedelta(minutes=20), by="eve", is_for_critical=True)
     driver.advance(seconds=20)
     browser = visit(driver.flow, Role.VIEWER)
     listed, page = browser.get("/incidents").text, browser.get(address_of(driver)).text

@@ -14,7 +14,7 @@ from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Condition, Evidence, Incident, IncidentState, Receipt, Result
 from notifyflow.core.delivery.policy import Policy, Tier
-from notifyflow.core.limits.pauses import Scope
+from notifyflow.core.limits.pauses import PauseScope
 from notifyflow.errors import InvalidPolicy, RecipientUnknown
 from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.receive import receive
@@ -376,7 +376,7 @@ def test_the_health_shows_the_sweep_the_queue_the_providers_and_the_pauses(syste
     system.page("ben", "db-2", email="ben@example.com")
     system.send("email", REFUSED)
     roll_up_all(system.flow._deps)
-    system.flow.pauses.start(Scope.CHANNEL, "sms", span=timedelta(hours=1), by="<b>ada</b>")
+    system.flow.pauses.start(PauseScope.CHANNEL, "sms", span=timedelta(hours=1), by="<b>ada</b>")
     system.clock.pass_time(timedelta(minutes=2))
     page = system.visit().get("/health").text
     signs = dict(re.findall(r"</span> (\w+)</span></span><strong>(?:<a [^>]+>)?([^<]+)<", page))

@@ -22,8 +22,7 @@ from notifyflow.core.insight.schemas import (
 from notifyflow.core.insight.timeline import timeline
 from notifyflow.core.insight.views import IncidentSummary
 from notifyflow.core.intake.inbound_log import InboundReason
-from notifyflow.core.limits.pauses import Pause
-from notifyflow.core.limits.pauses import Scope as PauseScope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.core.upkeep.audit import Finding, Rule
 from notifyflow.errors import Fault
 from tests.facts import inbound_entry

@@ -13,7 +13,7 @@ from notifyflow.core.intake.requests import (
     read_act,
     read_duty_change,
     read_incident,
-    read_page,
+    read_page_again,
     read_submission,
 )
 from notifyflow.core.intake.validation import check_incident
@@ -106,7 +106,7 @@ def test_what_is_no_json_cannot_be_parsed(document: str):
 
 @pytest.mark.parametrize("document", ["[]", "1", "null", '"text"'])
 def test_what_is_no_table_is_refused(document: str):
-    for read in (read_submission, read_act, read_page):
+    for read in (read_submission, read_act, read_page_again):
         with pytest.raises((InvalidIncident, InvalidRequest)) as caught:
             read(document)
         assert [fault.where for fault in caught.value.faults] == ["document"]
@@ -118,9 +118,9 @@ def test_nobody_need_say_who_it_is():
 
 
 def test_a_recipient_to_page_is_required():
-    assert read_page('{"recipient": "ada", "by": "ben"}') == PageAgain(recipient="ada", by="ben")
+    assert read_page_again('{"recipient": "ada", "by": "ben"}') == PageAgain(recipient="ada", by="ben")
     with pytest.raises(InvalidRequest) as caught:
-        read_page(json.dumps({"by": "b" * 256, "who": "ada"}))
+        read_page_again(json.dumps({"by": "b" * 256, "who": "ada"}))
     assert {fault.where for fault in caught.value.faults} == {"recipient", "by", "who"}
 
 

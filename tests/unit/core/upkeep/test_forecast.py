@@ -13,7 +13,7 @@ from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Failed, Policy, Repeat, Tier, Unacknowledged
 from notifyflow.core.insight.next_events import NextEventKind
-from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.core.upkeep.forecast import (
     LONGEST_CALL,
     ChannelModel,
@@ -132,7 +132,7 @@ def warned(
     return list(warnings(facts, MODELS, forecast(facts, MODELS), has_links=has_links, obstacles=obstacles))
 
 
-def pause(scope: Scope, name: str = "", *, for_m: int = 30, is_for_critical: bool = True) -> Pause:
+def pause(scope: PauseScope, name: str = "", *, for_m: int = 30, is_for_critical: bool = True) -> Pause:
     return Pause(
         scope=scope, name=name, ends_at=NOW + minutes(for_m), paused_at=NOW, paused_by="eve", is_for_critical=is_for_critical
     )
@@ -172,7 +172,11 @@ def test_what_cannot_happen_is_warned_of(found: list[str], expected: list[str]) 
 
 
 def test_a_pause_in_force_is_warned_of_with_its_end_unless_it_spares_the_severity() -> None:
-    pauses = (pause(Scope.CHANNEL, "email"), pause(Scope.ALL, for_m=90, is_for_critical=False), pause(Scope.PROVIDER, "twilio"))
+    pauses = (
+        pause(PauseScope.CHANNEL, "email"),
+        pause(PauseScope.ALL, for_m=90, is_for_critical=False),
+        pause(PauseScope.PROVIDER, "twilio"),
+    )
     found = Obstacles(pauses=pauses)
     ways, half, later = "email slack sms voice", "Wed 25 Nov 2026 03:30 UTC", "Wed 25 Nov 2026 04:30 UTC"
     assert warned(DEFAULT, ways=ways, obstacles=found) == [
