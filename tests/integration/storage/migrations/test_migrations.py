@@ -6,10 +6,8 @@ The old code is that of the first version, and the new has a second one (``secon
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +26,7 @@ from tests.integration.storage.migrations import second_version
 from tests.integration.storage.old_code import OldCode
 from tests.integration.storage.record_rows import record
 from tests.integration.storage.samples import found_in
+from tests.integration.storage.upgrading import upgrade_at_once
 from tests.patience import PatientStore
 
 
@@ -178,18 +177,7 @@ def test_old_code_works_on_the_new_schema(upgraded: Store, old: OldCode) -> None
 
 
 def test_many_that_upgrade_at_once_move_once(new: Store, empty_database_url: str) -> None:
-    start = Barrier(4)
-
-    def upgrade(_: int) -> int:
-        store = PatientStore(empty_database_url)
-        start.wait()
-        applied = store.upgrade()
-        store.check_schema()
-        store.close()
-        return applied
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(upgrade, range(4))) == [0, 0, 0, 1]
+    assert upgrade_at_once(empty_database_url) == [0, 0, 0, 1]
     assert found_in(new) == []
 
 

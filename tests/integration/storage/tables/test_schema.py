@@ -1,10 +1,8 @@
 """The schema is brought up under a lock, all or nothing, and refused untouched by code that is too old for it."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier
 
 import peewee
 import pytest
@@ -17,6 +15,7 @@ from notifyflow.storage.migrations import WANTED
 from notifyflow.storage.store import Store
 from tests.facts import NOW, escalation
 from tests.integration.storage.samples import begin
+from tests.integration.storage.upgrading import upgrade_at_once
 from tests.patience import PatientStore
 
 MODELS = [getattr(models, name) for name in models.__all__]
@@ -86,18 +85,7 @@ def test_the_reference_names_every_table_column_and_index(sqlite_url: str) -> No
 
 
 def test_many_that_upgrade_at_once_upgrade_once(empty_database_url: str) -> None:
-    start = Barrier(4)
-
-    def upgrade(_: int) -> int:
-        store = PatientStore(empty_database_url)
-        start.wait()
-        applied = store.upgrade()
-        store.check_schema()
-        store.close()
-        return applied
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(upgrade, range(4))) == [0, 0, 0, WANTED]
+    assert upgrade_at_once(empty_database_url) == [0, 0, 0, WANTED]
 
 
 def test_an_upgrade_that_fails_leaves_nothing_behind(empty: Store, empty_database_url: str) -> None:
