@@ -148,7 +148,7 @@ def name(context: DecisionContext, now: datetime) -> str:
     if any(_watched(context, context.escalation.started_at, now) < wait for wait in _timers(context)):
         return "ACTIVE"
     has_arrived = _has_arrived_as_wished(context)
-    if context.escalation.severity is Severity.CRITICAL and context.escalation.needs_arrival:
+    if context.escalation.severity is Severity.CRITICAL:
         return "REACHED" if has_arrived or any(arrived(row) for row in pages) else "EXHAUSTED"
     return "REACHED" if has_arrived or any(row.state in ("SENT", "DELIVERED") for row in pages) else "EXHAUSTED"
 

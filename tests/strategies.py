@@ -385,7 +385,6 @@ def contexts(draw: st.DrawFn) -> DecisionContext:
         state=draw(st.sampled_from((EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED))),
         next_round_at=draw(st.sampled_from((None, NOW + policy.repeat.every))) if policy.repeat else None,
         repetition=draw(st.integers(1, policy.repeat.rounds if policy.repeat else 1)),
-        needs_arrival=draw(st.integers(0, 3).map(bool)),
     )
     state = draw(st.sampled_from((IncidentState.OPEN, IncidentState.OPEN, IncidentState.ACKNOWLEDGED)))
     return DecisionContext(

@@ -355,7 +355,7 @@ class _EscalationSubject:
         if reason == "unanswered" and series.has_told(self.context.incident, self.context.escalation.severity, self._now):
             return False
         if reason == "unconfirmed":
-            return has_settled and self.context.escalation.severity is Severity.CRITICAL
+            return False
         is_sure = reason in ("unanswered", "unreachable") or (reason == "unproven" and has_settled)
         return is_sure or tier_rules.has_expired_unreached(self.context) or tier_rules.has_fresh_failure(self.context, self._now)
 

@@ -208,7 +208,6 @@ class EscalationFacts:
             next rounds keep it. None for other incidents.
         is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
         reason: Why it is EXHAUSTED from the start.
-        needs_arrival: Whether a CRITICAL round is REACHED only by a page that arrived, and by none that was merely sent.
         readdressed_at: When a changed address last started a round of the recipient; None if none has.
         readdress_at: When a changed address starts a round, unless a page arrives before; None if none does.
         carried: The state carried over from the incident before it in a series; None outside a series.
@@ -233,7 +232,6 @@ class EscalationFacts:
     told_at: datetime | None = None
     is_current: bool = True
     reason: str = ""
-    needs_arrival: bool = True
     readdressed_at: datetime | None = None
     readdress_at: datetime | None = None
     carried: Carried | None = None

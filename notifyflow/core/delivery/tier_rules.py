@@ -180,8 +180,7 @@ def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> 
 
 def has_reached(context: DecisionContext) -> bool:
     """Return whether a page counts as reaching the recipient: a sent one; if CRITICAL, one that arrived."""
-    escalation = context.escalation
-    if escalation.severity is Severity.CRITICAL and escalation.needs_arrival:
+    if context.escalation.severity is Severity.CRITICAL:
         return any(has_arrived(row) for row in context.telling)
     return any(row.state in REACHING for row in context.telling)
 
@@ -206,9 +205,9 @@ def has_lost(context: DecisionContext, channels: Collection[str], now: datetime)
 
 
 def is_unconfirmed(context: DecisionContext) -> bool:
-    """Return whether a round is REACHED by sent pages, none of which is shown to have arrived; never a WARNING."""
+    """Return whether an ERROR round is REACHED by sent pages, none of which is shown to have arrived."""
     escalation, pages = context.escalation, context.telling
-    is_meant = escalation.severity.is_above(Severity.WARNING) and escalation.state is EscalationState.REACHED
+    is_meant = escalation.severity is Severity.ERROR and escalation.state is EscalationState.REACHED
     return is_meant and bool(pages) and not any(has_arrived(row) for row in pages)
 
 

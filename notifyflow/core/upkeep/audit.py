@@ -199,7 +199,7 @@ def _check_escalation(stood: Round, now: datetime) -> Iterator[Finding]:
         yield _finding(Rule.STATE, row, "is over, and still ACTIVE")
     if is_active and row.next_decision_at is None and not any(page.state in IN_PROGRESS for page in stood.notifications):
         yield _finding(Rule.STATE, row, "is ACTIVE, and nothing will ever move it")
-    if row.is_current and row.severity is Severity.CRITICAL and row.needs_arrival:
+    if row.is_current and row.severity is Severity.CRITICAL:
         pages = (page for page in stood.notifications if page.kind is Kind.PAGE)
         has_arrived = any(proof.has_arrived(page) if page.tier else proof.is_confirmed(page) for page in pages)
         if row.state is EscalationState.REACHED and not has_arrived:

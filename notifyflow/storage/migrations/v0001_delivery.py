@@ -49,7 +49,7 @@ STATEMENTS = (
     # a key is also looked up in all namespaces
     "CREATE INDEX notifyflow_incident_open_key ON notifyflow_incident (key) WHERE state <> 'RESOLVED'",
     # whether a policy is used: ``policy`` holds its digest
-    "CREATE INDEX notifyflow_incident_policy ON notifyflow_incident (policy) WHERE length(policy) = 64",
+    "CREATE INDEX notifyflow_incident_policy ON notifyflow_incident (policy)",
     # each policy once, with its JSON
     """
     CREATE TABLE notifyflow_policy (
@@ -129,7 +129,6 @@ STATEMENTS = (
         is_quarantined BOOLEAN NOT NULL DEFAULT FALSE,
         alerted_at {instant},
         held_up_at {instant},
-        needs_arrival BOOLEAN NOT NULL DEFAULT FALSE,
         readdressed_at {instant},
         readdress_at {instant},
         told_at {instant},
@@ -148,7 +147,7 @@ STATEMENTS = (
     CREATE INDEX notifyflow_escalation_round ON notifyflow_escalation (is_quarantined, next_round_at)
         WHERE next_round_at IS NOT NULL AND is_current
     """,
-    "CREATE INDEX notifyflow_escalation_policy ON notifyflow_escalation (policy) WHERE length(policy) = 64",
+    "CREATE INDEX notifyflow_escalation_policy ON notifyflow_escalation (policy)",
     """
     CREATE TABLE notifyflow_notification (
         id TEXT NOT NULL PRIMARY KEY,

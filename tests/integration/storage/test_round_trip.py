@@ -85,7 +85,6 @@ FULL_ESCALATION = escalation(
         is_first=False,
         pages=(EarlierPage(notification_id="n0", tier=2, channel="sms", failures=1, waited=timedelta(1), paged_at=INSTANT),),
     ),
-    needs_arrival=False,
     readdressed_at=INSTANT,
     readdress_at=INSTANT,
 )

@@ -648,16 +648,6 @@ def test_below_critical_a_round_of_which_nothing_arrived_is_reached_and_linked_i
     assert alerts(over) == [AlertOperations(reason=each, is_paging=False) for each in reasons]
 
 
-def test_a_round_that_is_older_than_the_rule_is_reached_by_what_was_sent_and_operations_is_told_all_the_same() -> None:
-    of = context(awaited("email"), addresses="email", severity=CRITICAL, needs_arrival=False)
-    over = decide(of, event="timer_due", now=NOW + minutes(30))
-    assert (over.after.state, alerts(over)) == (REACHED, [UNPROVEN])
-    of = context(awaited("email"), addresses=CALLED, severity=CRITICAL, needs_arrival=False, state=REACHED)
-    left = replace(of, escalation=replace(of.escalation, policy=replace(DEFAULT, is_suspicion_on=False), state=ACTIVE))
-    over = decide(left, event="timer_due", now=NOW + minutes(30))
-    assert alerts(over) == [AlertOperations(reason="unconfirmed", is_paging=True)]
-
-
 def readdressed(minute: float, *, was_lost: bool = True, of: DecisionContext | None = None, **given: Any) -> Decided:
     """Change the address of somebody so many minutes after NOW, when a changed address had started the round."""
     facts = {"state": EXHAUSTED, "readdressed_at": NOW, "addresses": "email", "severity": CRITICAL}

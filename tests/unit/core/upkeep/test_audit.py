@@ -53,19 +53,18 @@ def test_two_attempts_may_not_run_at_once():
     assert "has 2 attempts that run at once" in {each.what for each in check_round(stood, now=NOW)}
 
 
-@pytest.mark.parametrize("needs_arrival", [True, False])
-def test_a_critical_round_is_reached_only_by_what_arrived_unless_it_is_older_than_that_rule(*, needs_arrival: bool) -> None:
+def test_a_critical_round_is_reached_only_by_what_arrived() -> None:
     sent = attempt(1, Result.ACCEPTED, receipt_due_at=NOW)
     silent, arrived = page("sms", NotificationState.SENT, sent), page("sms", NotificationState.DELIVERED)
 
     def found(state: EscalationState, row: NotificationFacts) -> set[str]:
-        facts = escalation(state=state, severity=Severity.CRITICAL, needs_arrival=needs_arrival)
+        facts = escalation(state=state, severity=Severity.CRITICAL)
         stood = Round(incident=incident(), escalation=facts, notifications=(row,), transitions=())
         return {each.what for each in check_round(stood, now=NOW) if "arrived" in each.what}
 
     wrong = {"is REACHED, and nothing shows that a page arrived"}
-    assert found(EscalationState.REACHED, silent) == (wrong if needs_arrival else set())
-    assert found(EscalationState.EXHAUSTED, arrived) == ({"is EXHAUSTED, and a page arrived"} if needs_arrival else set())
+    assert found(EscalationState.REACHED, silent) == wrong
+    assert found(EscalationState.EXHAUSTED, arrived) == {"is EXHAUSTED, and a page arrived"}
     assert found(EscalationState.REACHED, arrived) == found(EscalationState.EXHAUSTED, silent) == set()
 
 
