@@ -95,8 +95,6 @@ FORMER = {
     "word",
 }
 """Words that names no longer use; the glossary has the ones that replaced them."""
-FORMER_COLUMNS = {"is_told", "taken", "told_at"}
-"""Columns that have such a word still; the next change of their tables renames them."""
 PLACES = 3
 
 
@@ -199,7 +197,7 @@ def test_tables_and_columns_have_no_former_names() -> None:
     columns = set(re.findall(r"^\s+([a-z_]+) (?:\{|TEXT|INTEGER|BOOLEAN|REAL)", sql, re.MULTILINE))
     assert len(tables) > 20
     assert len(columns) > 80
-    assert former(tables | columns) == sorted(FORMER_COLUMNS)
+    assert former(tables | columns) == []
 
 
 def test_log_events_have_no_former_names() -> None:

@@ -265,7 +265,7 @@ class _EscalationSubject:
                 self.context.escalation,
                 next_decision_at=self._next_decision_at(),
                 next_round_at=rounds.next_at(self.context, self._now, has_passed=is_round),
-                told_at=self._told_at(is_told=is_told),
+                reported_at=self._reported_at(is_told=is_told),
             )
         )
         if is_round and not rounds.is_last(self.context.escalation):
@@ -276,9 +276,9 @@ class _EscalationSubject:
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
-        told_at = self._told_at(is_told=move.event == "acknowledged")
+        reported_at = self._reported_at(is_told=move.event == "acknowledged")
         escalation = self.context.escalation
-        self._update(replace(escalation, next_decision_at=None, next_round_at=None, readdress_at=None, told_at=told_at))
+        self._update(replace(escalation, next_decision_at=None, next_round_at=None, readdress_at=None, reported_at=reported_at))
         self.effects.append(StopPages(event=cast(StopEvent, move.event)))
 
     @property
@@ -298,10 +298,10 @@ class _EscalationSubject:
         self.context = replace(self.context, notifications=rows)
         return tuple(row.channel for row in adopted.values())
 
-    def _told_at(self, *, is_told: bool) -> datetime | None:
+    def _reported_at(self, *, is_told: bool) -> datetime | None:
         """Return when the contents of an operations round were first told."""
         is_new = is_told and self.context.incident.is_operations
-        return self.context.escalation.told_at or (self._now if is_new else None)
+        return self.context.escalation.reported_at or (self._now if is_new else None)
 
     def _next_decision_at(self) -> datetime | None:
         is_queuing = any(isinstance(effect, OpenTier) and effect.channels for effect in self.effects)

@@ -204,8 +204,8 @@ class EscalationFacts:
         critical_at: When it became a critical failure; set once.
         alerted_at: When operations was paged for it; set once, and later than ``critical_at`` if it was only linked at first.
         held_up_at: When operations was told that every remaining way was held up; set once. It is no critical failure.
-        told_at: When the contents of an operations round were told: a page was accepted, or somebody acknowledged. The policy's
-            next rounds keep it. None for other incidents.
+        reported_at: When the contents of an operations round were told: a page was accepted, or somebody acknowledged. The
+            policy's next rounds keep it. None for other incidents.
         is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
         reason: Why it is EXHAUSTED from the start.
         readdressed_at: When a changed address last started a round of the recipient; None if none has.
@@ -229,7 +229,7 @@ class EscalationFacts:
     critical_at: datetime | None = None
     alerted_at: datetime | None = None
     held_up_at: datetime | None = None
-    told_at: datetime | None = None
+    reported_at: datetime | None = None
     is_current: bool = True
     reason: str = ""
     readdressed_at: datetime | None = None

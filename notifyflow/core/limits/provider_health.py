@@ -49,7 +49,7 @@ class ProviderHealth:
         circuit_open_until: Until when nothing is sent; from then on one attempt at a time probes the provider.
         times_opened: How often in a row the circuit has opened; each time it stays open twice as long.
         probe_until: When the lease of the probing attempt ends.
-        taken: The slots that namespaces were granted in the last minute, and each one's last slot within the last hour.
+        namespace_slots: The slots that namespaces were granted in the last minute, and each one's last slot within the last hour.
     """
 
     channel: str
@@ -62,7 +62,7 @@ class ProviderHealth:
     circuit_open_until: datetime | None = None
     times_opened: int = 0
     probe_until: datetime | None = None
-    taken: tuple[Taken, ...] = ()
+    namespace_slots: tuple[Taken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +96,12 @@ def obstacle(health: ProviderHealth, wanted: Wanted, *, limit: int, now: datetim
     if health.throttled_until is not None and now < health.throttled_until:
         return Obstacle(why=DeferralReason.RETRY_AFTER, until=health.throttled_until, provider=health.provider)
     spent = _counted(health, now)
-    if slots.room(spent, health.taken, wanted, limit=limit, now=now) is not Room.NONE:
+    if slots.room(spent, health.namespace_slots, wanted, limit=limit, now=now) is not Room.NONE:
         return None
     return Obstacle(
-        why=DeferralReason.LIMIT, until=_free_at(spent, health.taken, wanted, limit=limit, now=now), provider=health.provider
+        why=DeferralReason.LIMIT,
+        until=_free_at(spent, health.namespace_slots, wanted, limit=limit, now=now),
+        provider=health.provider,
     )
 
 
@@ -112,11 +114,11 @@ def grant(health: ProviderHealth, wanted: Wanted, *, limit: int, now: datetime, 
     number = slots.number(now)
     last = spent[-1] if spent and spent[-1].number >= number else Slice(number=number)
     grown = replace(last, urgent=last.urgent + 1) if wanted.is_urgent else replace(last, calm=last.calm + 1)
-    is_kept = slots.room(spent, health.taken, wanted, limit=limit, now=now) is Room.KEPT
+    is_kept = slots.room(spent, health.namespace_slots, wanted, limit=limit, now=now) is Room.KEPT
     return replace(
         health,
         spent=(*(each for each in spent if each.number < last.number), grown),
-        taken=slots.add(health.taken, last.number, wanted, is_kept=is_kept),
+        namespace_slots=slots.add(health.namespace_slots, last.number, wanted, is_kept=is_kept),
         probe_until=lease_until if health.circuit_opened_by else health.probe_until,
     )
 

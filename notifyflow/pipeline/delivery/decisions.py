@@ -170,12 +170,12 @@ def start(
     last_round: int = 0,
     repetition: int = 1,
     readdressed_at: datetime | None = None,
-    told_at: datetime | None = None,
+    reported_at: datetime | None = None,
 ) -> EscalationFacts:
     """Start the recipient's next round after ``last_round`` (0 before the first); the incident is locked.
 
     ``repetition`` is the number of the policy's round; 1 if the policy did not start it. ``readdressed_at`` is when a changed
-    address last started a round, or None. The policy's next round keeps the ``told_at`` of the round before. In a series its
+    address last started a round, or None. The policy's next round keeps the ``reported_at`` of the round before. In a series its
     clocks go on.
     """
     new = EscalationFacts(
@@ -188,7 +188,7 @@ def start(
         started_at=tx.now,
         repetition=repetition,
         readdressed_at=readdressed_at,
-        told_at=told_at,
+        reported_at=reported_at,
     )
     if left := tx.left.pop((incident.id, contact.recipient_id), None):
         new = series_rules.go_on(new, left, contact)
@@ -276,7 +276,7 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
                 contact,
                 last_round=escalation.round,
                 repetition=effect.repetition,
-                told_at=escalation.told_at,
+                reported_at=escalation.reported_at,
                 readdressed_at=tx.now if effect.is_readdressed else escalation.readdressed_at,
             )
         case _:

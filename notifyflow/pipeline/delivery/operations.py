@@ -53,7 +53,7 @@ def end_round(tx: Transaction, incident: IncidentFacts) -> bool:
     """Count the last round's contents again if no page of it was accepted; return whether anything waits for a round."""
     current = tx.ledger.escalations.lock_current(incident.id)
     if current:
-        tx.ledger.operations.end_round(incident.id, is_told=any(each.told_at is not None for each in current))
+        tx.ledger.operations.end_round(incident.id, is_reported=any(each.reported_at is not None for each in current))
     uncounted = tx.ledger.operations.uncounted(incident.id)
     return uncounted.paging > 0 or uncounted.notices > 0
 

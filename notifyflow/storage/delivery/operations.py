@@ -38,7 +38,7 @@ class Operations(Repository):
     def link(self, operations_incident_id: str, alerts: Mapping[str, AlertOperations], *, at: datetime) -> None:
         """Link failures, given as escalation id → alert, to their operations incident; it replaces an earlier link."""
         key = ("escalation_id",)
-        columns = ("operations_incident_id", "reason", "at", "is_paging", "path", "is_counted", "is_told")
+        columns = ("operations_incident_id", "reason", "at", "is_paging", "path", "is_counted", "is_reported")
         rows = [
             (operations_incident_id, alert.reason, at, alert.is_paging, alert.path, False, False, escalation_id)
             for escalation_id, alert in sorted(alerts.items())
@@ -54,7 +54,7 @@ class Operations(Repository):
             Whether it is new today.
         """
         notice = {"reason": reason, "provider": provider, "day": instant_text(at)[:10]}
-        return self._unit.insert_once(NoticeRow, notice | {"at": at, "is_counted": False, "is_told": False})
+        return self._unit.insert_once(NoticeRow, notice | {"at": at, "is_counted": False, "is_reported": False})
 
     def has_notice(self, reason: str, provider: str, *, at: datetime) -> bool:
         """Return whether that day's notice is stored already; not locked."""
@@ -189,14 +189,14 @@ class Operations(Repository):
         self._unit.execute(NoticeRow.update(is_counted=True).where(_IS_UNCOUNTED_NOTICE))
         self._unit.execute(SetAsideRow.update(is_counted=True).where(_IS_UNCOUNTED_DAMAGE))
 
-    def end_round(self, operations_incident_id: str, *, is_told: bool) -> None:
+    def end_round(self, operations_incident_id: str, *, is_reported: bool) -> None:
         """Note that the last round's contents were reported, or that they are to be counted again."""
         is_linked = CriticalRow.operations_incident_id == operations_incident_id
-        changed = {"is_told": True} if is_told else {"is_counted": False}
-        self._unit.execute(CriticalRow.update(**changed).where(is_linked, CriticalRow.is_counted, ~CriticalRow.is_told))
-        self._unit.execute(NoticeRow.update(**changed).where(NoticeRow.is_counted, ~NoticeRow.is_told))
+        changed = {"is_reported": True} if is_reported else {"is_counted": False}
+        self._unit.execute(CriticalRow.update(**changed).where(is_linked, CriticalRow.is_counted, ~CriticalRow.is_reported))
+        self._unit.execute(NoticeRow.update(**changed).where(NoticeRow.is_counted, ~NoticeRow.is_reported))
         is_open = SetAsideRow.is_paging & SetAsideRow.is_counted & ~SetAsideRow.is_reported
-        reported = {"is_reported": True} if is_told else {"is_counted": False}
+        reported = {"is_reported": True} if is_reported else {"is_counted": False}
         self._unit.execute(SetAsideRow.update(**reported).where(is_open))
 
     def hand_on(self, operations_incident_id: str, following_id: str) -> None:

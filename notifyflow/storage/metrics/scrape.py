@@ -46,10 +46,10 @@ _OLDEST_UNTOLD = Statement(
             IS_UNRESOLVED,
             IncidentRow.is_operations,
             CriticalRow.is_paging,
-            ~CriticalRow.is_told,
+            ~CriticalRow.is_reported,
             ~fn.EXISTS(
                 EscalationRow.select(SQL("1")).where(
-                    EscalationRow.incident_id == CriticalRow.operations_incident_id, EscalationRow.told_at >= CriticalRow.at
+                    EscalationRow.incident_id == CriticalRow.operations_incident_id, EscalationRow.reported_at >= CriticalRow.at
                 )
             ),
         )

@@ -131,7 +131,7 @@ STATEMENTS = (
         held_up_at {instant},
         readdressed_at {instant},
         readdress_at {instant},
-        told_at {instant},
+        reported_at {instant},
         carried TEXT,
         UNIQUE (incident_id, recipient_id, round)
     )
@@ -307,7 +307,7 @@ STATEMENTS = (
         is_counted BOOLEAN NOT NULL,
         is_rolled_up BOOLEAN NOT NULL DEFAULT FALSE,
         is_paging BOOLEAN NOT NULL DEFAULT TRUE,
-        is_told BOOLEAN NOT NULL DEFAULT FALSE,
+        is_reported BOOLEAN NOT NULL DEFAULT FALSE,
         path TEXT NOT NULL DEFAULT ''
     )
     """,
@@ -322,7 +322,7 @@ STATEMENTS = (
         day TEXT NOT NULL,
         at {instant} NOT NULL,
         is_counted BOOLEAN NOT NULL,
-        is_told BOOLEAN NOT NULL DEFAULT FALSE,
+        is_reported BOOLEAN NOT NULL DEFAULT FALSE,
         PRIMARY KEY (reason, provider, day)
     )
     """,

@@ -51,7 +51,7 @@ STATEMENTS = (
         circuit_open_until {instant},
         times_opened INTEGER NOT NULL,
         probe_until {instant},
-        taken TEXT NOT NULL DEFAULT '[]',
+        namespace_slots TEXT NOT NULL DEFAULT '[]',
         PRIMARY KEY (channel, provider)
     )
     """,

@@ -127,7 +127,7 @@ class CriticalRow(Table):
     is_paging = BooleanField()
     path = PlainTextField()
     is_counted = BooleanField()
-    is_told = BooleanField(default=False)
+    is_reported = BooleanField(default=False)
     is_rolled_up = BooleanField(default=False)
 
 
@@ -139,7 +139,7 @@ class NoticeRow(Table):
     day = PlainTextField()
     at = InstantField()
     is_counted = BooleanField()
-    is_told = BooleanField(default=False)
+    is_reported = BooleanField(default=False)
 
 
 class OutboxRow(Table):

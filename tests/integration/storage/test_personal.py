@@ -27,7 +27,7 @@ OPAQUE: Mapping[type[Model], str] = {
     tables.OutboxRow: "id incident_id policy",
     tables.CriticalRow: "escalation_id operations_incident_id reason path",
     tables.NoticeRow: "reason provider day",
-    tables.ProviderHealthRow: "channel provider spent taken",
+    tables.ProviderHealthRow: "channel provider spent namespace_slots",
     tables.PauseRow: "name paused_by",
     tables.PausedIntervalRow: "scope name",
     tables.HeartbeatRow: "name",

@@ -114,15 +114,15 @@ def test_failures_of_a_round_that_nobody_accepted_are_told_by_the_next_one(drive
     driver.pass_time(minutes=15)
     assert starts(driver)[:3] == [0, 15, 30]
     assert driver.sent("slack")[-1].message.content.title.startswith("2 failures, the newest: ")
-    assert driver.escalation("ops", OPS).told_at == START + 30 * MINUTE
+    assert driver.escalation("ops", OPS).reported_at == START + 30 * MINUTE
 
 
 def test_a_round_that_was_accepted_is_not_repeated_for_it(driver: Driver) -> None:
     fail(driver, "db-1")
-    assert driver.escalation("ops", OPS).told_at == START
+    assert driver.escalation("ops", OPS).reported_at == START
     driver.pass_time(hours=2)
     assert starts(driver) == [0, 15, 30], "the policy's"
-    assert {each.facts.told_at for each in driver.escalations("ops", OPS)} == {START}
+    assert {each.facts.reported_at for each in driver.escalations("ops", OPS)} == {START}
     assert driver.status(OPS).facts.round_at is None
 
 

@@ -118,7 +118,7 @@ DAMAGES = [
     (
         Rule.OPERATIONS,
         "INSERT INTO notifyflow_critical"
-        f" SELECT {ACKNOWLEDGED}, operations_incident_id, reason, at, is_counted, is_rolled_up, is_paging, is_told, path"
+        f" SELECT {ACKNOWLEDGED}, operations_incident_id, reason, at, is_counted, is_rolled_up, is_paging, is_reported, path"
         " FROM notifyflow_critical",
     ),
     (

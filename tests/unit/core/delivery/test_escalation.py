@@ -89,15 +89,16 @@ def test_info_with_a_phone_only_is_exhausted_from_the_start_and_alerts_nobody() 
 def test_a_round_of_operations_is_told_once_a_page_of_it_is_accepted_or_somebody_acknowledges() -> None:
     operations = incident(is_operations=True)
     untold = decide(context(failed("email"), about=operations)).after
-    assert untold.told_at is None
+    assert untold.reported_at is None
     told = decide(context(failed("email"), page("slack", SENT), about=operations)).after
-    assert told.told_at == NOW
+    assert told.reported_at == NOW
     assert (
-        decide(replace(context(page("slack", SENT)), escalation=told, incident=operations), now=NOW + HOUR).after.told_at == NOW
+        decide(replace(context(page("slack", SENT)), escalation=told, incident=operations), now=NOW + HOUR).after.reported_at
+        == NOW
     )
-    assert escalations.acknowledge(context(page("slack"), about=operations), now=NOW).after.told_at == NOW
-    assert escalations.close(context(page("slack"), about=operations), event="resolved", now=NOW).after.told_at is None
-    assert decide(context(page("slack", SENT))).after.told_at is None, "it is another incident"
+    assert escalations.acknowledge(context(page("slack"), about=operations), now=NOW).after.reported_at == NOW
+    assert escalations.close(context(page("slack"), about=operations), event="resolved", now=NOW).after.reported_at is None
+    assert decide(context(page("slack", SENT))).after.reported_at is None, "it is another incident"
 
 
 def test_one_of_two_primaries_opens_nothing() -> None:

@@ -80,7 +80,7 @@ def test_who_has_sent_nothing_for_an_hour_is_forgotten() -> None:
         granted = ask(health, "loud", 100, minutes(11 + 2 * number))
         assert isinstance(granted, ProviderHealth)
         health = granted
-    assert [each.namespace for each in health.taken] == ["loud"]
+    assert [each.namespace for each in health.namespace_slots] == ["loud"]
 
 
 def taken_by(*asked: tuple[str, bool], limit: int = 10) -> list[bool]:
