@@ -11,7 +11,7 @@ from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.message_log import MessageFilter, MessagePage
 from notifyflow.core.insight.next_events import NextEvents
-from notifyflow.core.insight.timeline import TimelineEntry
+from notifyflow.core.insight.timeline import Explain, TimelineEntry
 from notifyflow.core.insight.views import IncidentFilter, IncidentLine, IncidentPage, IncidentStatus
 from notifyflow.service.service import Service
 
@@ -75,6 +75,11 @@ class Overview:
     def timeline(self, status: IncidentStatus) -> tuple[TimelineEntry, ...]:
         """Return what happened to an incident, by time, with the meaning of every code."""
         return self._service.timeline(status)
+
+    @property
+    def explain(self) -> Explain:
+        """Returns the meaning of a channel's code, from its tables."""
+        return self._service.explain
 
     def opt_outs(self, addresses: Collection[str]) -> frozenset[tuple[str, str]]:
         """Return the numbers among some addresses that have sent STOP, each with our number that they sent it to."""

@@ -126,7 +126,7 @@ def main() -> None:
     """Run the command line; errors of notifyflow are shown without a traceback."""
     gc.disable()  # what is loaded stays: to look for garbage in it again and again took a sixth of the time
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that has no ✔ shows ?
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that has no ✓ shows ?
     try:
         app(obj=_Process())
     except NotifyflowError as error:

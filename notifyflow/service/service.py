@@ -107,7 +107,7 @@ class Service:
         self._use_cases = use_cases
         self._deps = use_cases.deps
         self._policies = policies
-        self._explain = explain
+        self.explain = explain
         self.rosters = Rosters(store, use_cases, _directory_file(use_cases, policies, directory))
         self._integrations = Integrations(use_cases, Routes(use_cases.deps, policies, self.rosters).route)
         self._receipts: GroupCommit[Received, ReceiptMatch] = GroupCommit(
@@ -322,7 +322,7 @@ class Service:
 
     def timeline(self, status: IncidentStatus) -> tuple[TimelineEntry, ...]:
         """Return the history of an incident, by time, with the meaning of every code."""
-        return timeline(status, explain=self._explain)
+        return timeline(status, explain=self.explain)
 
     def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
         """Return a page of the recipients of some namespaces' incidents (None for all), by id."""

@@ -427,7 +427,7 @@ def test_stored_data_is_checked_and_damage_exits_with_1(sandboxed: CommandLine):
     database.close()
     damaged = sandboxed.run("check")
     assert damaged.code == 1
-    assert f"✘ attempts: notification {row[0]} has 1 counted attempt, and may have 0 (incident {row[1]})" in damaged.out
+    assert f"✕ attempts: notification {row[0]} has 1 counted attempt, and may have 0 (incident {row[1]})" in damaged.out
     document = sandboxed.run("check", "--json").document
     assert document["incidents"] == 1
     assert {"rule": "attempts", "machine": "notification", "row": row[0], "incident_id": row[1]}.items() <= document["findings"][
@@ -496,8 +496,8 @@ def test_checking_the_settings_finds_an_unavailable_database_or_broker(line: Com
     }
     checked = line.run("config", "check", **away)
     assert checked.code == 3, checked
-    assert "✘ database: " in checked.out
-    assert "✘ broker: does not accept messages" in checked.out
+    assert "✕ database: " in checked.out
+    assert "✕ broker: does not accept messages" in checked.out
     assert "allow a start" not in checked.out
     assert "sesame" not in checked.out + checked.err
 

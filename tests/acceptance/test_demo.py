@@ -10,7 +10,7 @@ def test_the_demo_passes_all_checks_and_ends(tmp_path: Path):
     assert ended.code == 0, ended
     for who in ("Ada", "Ben", "Chloe", "Dan", "Eve"):
         assert who in ended.out
-    assert "✘ " not in ended.out.replace("✘ FAILED", "")
+    assert "✕ " not in ended.out.replace("✕ FAILED", "")
     assert "All 27 checks passed" in ended.out
     assert max(map(len, ended.out.splitlines())) <= 120
     assert not {"email", "sms", "voice"}.intersection(ended.out.split())

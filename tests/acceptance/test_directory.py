@@ -78,4 +78,4 @@ def test_a_broken_directory_is_a_fault_of_the_settings(line: CommandLine):
     line.write("directory.toml", "[default")
     ended = line.run("config", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
     assert ended.code == 2
-    assert "✘ NOTIFYFLOW_DIRECTORY document" in ended.out
+    assert "✕ NOTIFYFLOW_DIRECTORY document" in ended.out

@@ -43,9 +43,9 @@ def run(console: Console) -> Exit:
     true, all_ = sum(true for true, _ in results), sum(count for _, count in results)
     took = f"{time.monotonic() - began:.1f} s"
     if true < all_:
-        console.print(Text(f"\n✘ {all_ - true} of {all_} checks failed. ({took})", "bold red"))
+        console.print(Text(f"\n✕ {all_ - true} of {all_} checks failed. ({took})", "bold red"))
         return Exit.FAILED
-    console.print(Text(f"\n✔ All {true} checks passed, against the rows, the log and the inbox. ({took})", "bold green"))
+    console.print(Text(f"\n✓ All {true} checks passed, against the rows, the log and the inbox. ({took})", "bold green"))
     return Exit.OK
 
 
@@ -77,7 +77,7 @@ def _check(console: Console, claims: Iterable[Claim], witness: Witness) -> tuple
     """Check and print some claims; return how many are true, and how many there are."""
     verdicts = [(claim.sentence, is_true(claim, witness)) for claim in claims]
     for sentence, verdict in verdicts:
-        console.print(Text.assemble(("  ✔ ", "bold green") if verdict else ("  ✘ ", "bold red"), sentence))
+        console.print(Text.assemble(("  ✓ ", "bold green") if verdict else ("  ✕ ", "bold red"), sentence))
     console.print()
     return sum(verdict for _, verdict in verdicts), len(verdicts)
 

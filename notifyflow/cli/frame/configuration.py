@@ -21,7 +21,7 @@ from notifyflow.settings import Settings
 
 app = typer.Typer(name="config", help="Check the settings, the connections and the providers.", no_args_is_help=True)
 _INFRASTRUCTURE = ("database", "broker")
-_GOOD, _WRONG, _RISKY, _UNUSED = ("✔ ", "green"), ("✘ ", "bold red"), ("! ", "bold yellow"), ("· ", "")
+_GOOD, _WRONG, _RISKY, _UNUSED = ("✓ ", "green"), ("✕ ", "bold red"), ("! ", "bold yellow"), ("· ", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from notifyflow.core.messages.looks import Tone
 from notifyflow.core.text import quantity
 from notifyflow.errors import Fault, InvalidInput, NotConfirmed, NotifyflowError
 
@@ -21,6 +22,9 @@ QUARANTINED = (
     "This incident is quarantined since the database was adopted: nothing is sent for it until you run `notifyflow db adopt` "
     "with `--release`, which lets it continue, or `--resolve`, which ends it."
 )
+TONES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.UNSURE: "yellow", Tone.PLAIN: "dim"}
+"""The colour of good news, bad news and doubts."""
+
 UNLIMITED = 10_000
 """The width of a pipe or a file, unless ``COLUMNS`` has one: then no line is cut or wrapped."""
 
@@ -60,13 +64,13 @@ def show_error(error: NotifyflowError) -> None:
         show_faults(error.faults, style="red")
         return
     for line in str(error).splitlines():
-        err.print(Text.assemble(("✘ ", "bold red"), plain(line)), soft_wrap=True)
+        err.print(Text.assemble(("✕ ", "bold red"), plain(line)), soft_wrap=True)
 
 
 def show_faults(faults: Iterable[Fault], *, style: str) -> None:
     """Print faults on standard error: where, what, and what to do."""
     for fault in faults:
-        err.print(Text.assemble(("✘ ", style), (plain(fault.place), "bold"), f": {plain(fault.what)}."), soft_wrap=True)
+        err.print(Text.assemble(("✕ ", style), (plain(fault.place), "bold"), f": {plain(fault.what)}."), soft_wrap=True)
         err.print(Text(f"  {plain(fault.remedy)}.", style="dim"), soft_wrap=True)
 
 

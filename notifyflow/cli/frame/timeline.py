@@ -1,24 +1,17 @@
 """How what happened to an incident looks on a terminal: a line for each entry, and for each kind of request that came in."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from notifyflow.cli.frame.screen import plain
+from notifyflow.cli.frame.screen import TONES, plain
 from notifyflow.core.insight import inbound_words, timeline_words
 from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.intake.inbound_log import InboundEntry
-from notifyflow.core.messages.looks import Tone
-
-_MARKS: Mapping[Tone, tuple[str, str]] = {
-    Tone.GOOD: ("✔", "green"),
-    Tone.BAD: ("✘", "red"),
-    Tone.UNSURE: ("!", "yellow"),
-    Tone.PLAIN: ("·", "dim"),
-}
+from notifyflow.core.messages.looks import MARKS
 
 Brief = Callable[[datetime], str]
 
@@ -36,10 +29,13 @@ def draw_timeline(
     """
     table = _table()
     for each in entries:
-        mark, style = _MARKS[each.tone]
         if has_minor or not each.is_minor:
             text = timeline_words.sentence(each, name=name, brief=brief)
-            table.add_row(Text(brief(each.at), "dim"), Text(mark, style), Text(plain(text), "dim" if each.is_minor else ""))
+            table.add_row(
+                Text(brief(each.at), "dim"),
+                Text(MARKS[each.tone], TONES[each.tone]),
+                Text(plain(text), "dim" if each.is_minor else ""),
+            )
     return [Text("\nWhat happened", "bold"), table] if table.rows else []
 
 

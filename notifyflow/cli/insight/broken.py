@@ -47,7 +47,7 @@ def _print(rows: Sequence[SetAside], done: Sequence[str], kept: Sequence[str]) -
 
 def _print_damaged(rows: Sequence[LeftOut]) -> None:
     for each in rows:
-        screen.out.print(Text.assemble(("✘ ", "red"), plain(str(each))), soft_wrap=True)
+        screen.out.print(Text.assemble(("✕ ", "red"), plain(str(each))), soft_wrap=True)
     if rows:
         screen.out.print(
             f"Lists leave {'it' if len(rows) == 1 else 'them'} out. `notifyflow check` looks through the history, too."
@@ -57,7 +57,7 @@ def _print_damaged(rows: Sequence[LeftOut]) -> None:
 def _drawn(row: SetAside) -> Sequence[Text]:
     times = Times(None, system_now())
     return (
-        Text.assemble(("✘ ", "red"), (f"{row.machine} {row.row_id}", "bold"), f": {plain(row.what)}"),
+        Text.assemble(("✕ ", "red"), (f"{row.machine} {row.row_id}", "bold"), f": {plain(row.what)}"),
         Text(f"  table {plain(row.relation)}, code {plain(row.code)}, incident {row.incident_id or 'unknown'}"),
         Text(f"  since {times.full(row.at)}, set aside {row.times} × until {times.full(row.until)}", "dim"),
     )

@@ -185,6 +185,7 @@ def status(
         paused, notice = flow.pauses.in_force(), flow.notice
         incident = _find(flow, key, namespace)
         next_events, entries = flow.overview.next_events(incident), flow.overview.timeline(incident)
+        explain = flow.overview.explain
     if as_json:
         from notifyflow.core.insight.report_document import IncidentReportDocument
 
@@ -197,7 +198,8 @@ def status(
         screen.out.file.write(markdown(incident, entries, here=Times(None, None).local))
         return
     screen.warn(notice)
-    screen.out.print(picture(incident, has_attempts=verbose, next_events=next_events, entries=() if brief else entries))
+    happened = () if brief else entries
+    screen.out.print(picture(incident, has_attempts=verbose, next_events=next_events, entries=happened, explain=explain))
     pauses.show(paused)
 
 

@@ -13,11 +13,13 @@ from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli.frame import completion, screen
 from notifyflow.cli.frame.line_table import Cells, LineTable
 from notifyflow.cli.frame.options import AsJson, Limit, Since, Within, span_option, within
-from notifyflow.cli.frame.picture import NOTIFICATION, explain
+from notifyflow.cli.frame.picture import notification_state
 from notifyflow.cli.frame.screen import plain
 from notifyflow.core.delivery.model import Evidence, NotificationState
+from notifyflow.core.insight.attempt_words import AttemptWords
 from notifyflow.core.insight.list_documents import MessageDocument
 from notifyflow.core.insight.message_log import LoggedMessage, MessageFilter, MessagePage
+from notifyflow.core.insight.timeline import Explain
 from notifyflow.core.insight.times import Times
 from notifyflow.core.messages.ways import way
 
@@ -64,31 +66,32 @@ def log(
             until=None if until is None else flow.overview.ago(until),
             namespaces=within(namespace),
         )
-        page = flow.overview.messages(wanted, limit=limit)
+        page, explain = flow.overview.messages(wanted, limit=limit), flow.overview.explain
     if as_json:
         found = [MessageDocument.of(each) for each in page.messages]
         screen.print_json({"messages": found, "has_more": page.older is not None, "searched_to": _iso(page)})
         return
-    screen.out.print(table(page.messages) if page.messages else "No message matches.")
+    screen.out.print(table(page.messages, explain) if page.messages else "No message matches.")
     screen.warn(ending(page))
 
 
-def table(messages: Sequence[LoggedMessage]) -> RenderableType:
-    """Draw some messages."""
+def table(messages: Sequence[LoggedMessage], explain: Explain) -> RenderableType:
+    """Draw some messages, with the meanings of codes."""
     names = ("Queued", "Recipient", "Way", "State", "Incident", "How it went")
-    return LineTable(names, [_cells(each) for each in messages], flexible="How it went", is_cut=False, block=_block)
+    return LineTable(names, [_cells(each, explain) for each in messages], flexible="How it went", is_cut=False, block=_block)
 
 
-def _cells(message: LoggedMessage) -> Cells:
+def _cells(message: LoggedMessage, explain: Explain) -> Cells:
     facts = message.facts
-    mark, style = NOTIFICATION[facts.state]
+    now = system_now()
+    words = AttemptWords(brief=Times(None, now, facts.created_at).brief, explain=explain)
     return (
-        Text(Times(None, system_now()).brief(facts.created_at)),
+        Text(Times(None, now).brief(facts.created_at)),
         Text(plain(message.recipient_id)),
         Text(way(facts.channel)),
-        Text(f"{mark} {facts.state}", style),
+        notification_state(facts),
         Text(plain(message.key), "bold"),
-        Text(explain(facts, Times(None, system_now(), facts.created_at))),
+        Text(plain(words.line(facts))),
     )
 
 

@@ -15,7 +15,7 @@ from notifyflow.cli import pauses
 from notifyflow.cli.frame import completion, screen
 from notifyflow.cli.frame.line_table import Cells, LineTable
 from notifyflow.cli.frame.options import AsJson, Limit, Since, Within, flag, label_pairs, within
-from notifyflow.cli.frame.picture import INCIDENT, SEVERITY
+from notifyflow.cli.frame.picture import SEVERITY, state_of
 from notifyflow.cli.frame.screen import plain
 from notifyflow.core.delivery.model import IncidentState, Severity
 from notifyflow.core.insight import chain_words
@@ -130,7 +130,7 @@ def table(found: Sequence[IncidentLine]) -> RenderableType:
             *((Text(plain(each.facts.namespace)),) if has_namespaces else ()),
             Text(each.facts.severity, SEVERITY[each.facts.severity]),
             Text(plain(each.title)),
-            Text(each.facts.state, INCIDENT[each.facts.state]),
+            state_of(each.facts),
             Text(times.brief(each.facts.opened_at)),
             Text(f"{each.counts.reached} of {each.counts.recipients}"),
             Text(str(each.counts.failed), "bold red" if each.counts.failed else ""),

@@ -100,7 +100,7 @@ def _with_duty_warnings(found: Reach, roster: Roster, policies: Mapping[str, Pol
 
 def _show(found: Reach, source: str) -> None:
     for recipient, ways in found.ways.items():
-        mark, state = (("✔ ", "green"), ", ".join(ways)) if ways else (("✘ ", "red"), "cannot be reached")
+        mark, state = (("✓ ", "green"), ", ".join(ways)) if ways else (("✕ ", "red"), "cannot be reached")
         screen.out.print(Text.assemble(mark, (screen.plain(recipient), "bold"), f": {state}"))
     screen.show_paging(found.paging)
     if source:

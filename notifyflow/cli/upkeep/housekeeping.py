@@ -100,7 +100,7 @@ def forget(
 
 def _show(findings: tuple[Finding, ...]) -> None:
     for each in findings:
-        line = Text.assemble(("✘ ", "red"), (each.rule, "bold"), f": {each.machine} {each.row_id} {screen.plain(each.what)}")
+        line = Text.assemble(("✕ ", "red"), (each.rule, "bold"), f": {each.machine} {each.row_id} {screen.plain(each.what)}")
         if each.row_id != each.incident_id:
             line.append(f" (incident {each.incident_id})", "dim")
         screen.out.print(line, soft_wrap=True)

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState, Severity, StepState
+from notifyflow.core.delivery.model import (
+    AttemptState,
+    EscalationState,
+    IncidentState,
+    NotificationState,
+    Result,
+    Severity,
+    StepState,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,10 @@ class Tone(StrEnum):
     PLAIN = "plain"
 
 
+MARKS: Mapping[Tone, str] = {Tone.GOOD: "✓", Tone.BAD: "✕", Tone.UNSURE: "!", Tone.PLAIN: "·"}
+"""The sign of an entry of a timeline."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateLook:
     """A sign, a word and a tone.
@@ -81,6 +93,16 @@ NOTIFICATIONS: Mapping[NotificationState, StateLook] = {
     NotificationState.FAILED: StateLook(sign="✕", word="failed", tone=Tone.BAD),
     NotificationState.CANCELLED: StateLook(sign="–", word="cancelled", tone=Tone.PLAIN),
 }
+ATTEMPTS: Mapping[AttemptState | Result, StateLook] = {
+    AttemptState.NOT_SENT: StateLook(sign="–", word="not sent", tone=Tone.PLAIN),
+    AttemptState.RUNNING: StateLook(sign="◔", word="running", tone=Tone.UNSURE),
+    Result.IN_DOUBT: StateLook(sign="?", word="in doubt", tone=Tone.UNSURE),
+    Result.ACCEPTED: StateLook(sign="→", word="accepted", tone=Tone.GOOD),
+    Result.TEMPORARY_FAILURE: StateLook(sign="↻", word="failed for now", tone=Tone.UNSURE),
+    Result.DELIVERED: StateLook(sign="✓", word="delivered", tone=Tone.GOOD),
+    Result.PERMANENT_FAILURE: StateLook(sign="✕", word="failed for good", tone=Tone.BAD),
+}
+"""The looks of attempts: of the result, or of the state without one."""
 STEPS: Mapping[StepState, StateLook] = {
     StepState.WAITING: StateLook(sign="○", word="waiting", tone=Tone.UNSURE),
     StepState.STARTED: StateLook(sign="◐", word="started", tone=Tone.UNSURE),

@@ -1,6 +1,6 @@
 """What a drill showed, as one document, which ``notifyflow drill`` prints in words or as JSON."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Self
 
@@ -12,12 +12,10 @@ from notifyflow.core.document import Document, Text
 from notifyflow.core.insight.timeline import Explain, TimelineEntry, timeline
 from notifyflow.core.insight.timeline_words import sentence
 from notifyflow.core.insight.views import IncidentStatus
-from notifyflow.core.messages.looks import Tone
+from notifyflow.core.messages.looks import MARKS, Tone
 from notifyflow.core.messages.ways import way
 from notifyflow.core.upkeep.drill import FirstArrival, Rehearsed, rehearsed
 from notifyflow.core.upkeep.forecast_document import span
-
-_MARKS: Mapping[Tone, str] = {Tone.GOOD: "✔", Tone.BAD: "✘", Tone.UNSURE: "!", Tone.PLAIN: " "}
 
 
 class FirstArrivalDocument(Document):
@@ -101,9 +99,9 @@ class DrilledDocument(Document):
         yield f"{self.name}: {self.severity}, policy {self.policy}{begins}"
         for step in self.timeline:
             place = "operations: " if step.is_of_operations else ""
-            yield f"  {f'+ {span(step.after_s)}':<12} {_MARKS[step.tone]} {place}{step.text}"
+            yield f"  {f'+ {span(step.after_s)}':<12} {MARKS[step.tone]} {place}{step.text}"
         for each in self.recipients:
-            yield f"  {_MARKS[_verdict_tone(each)]} {_verdict(each)}"
+            yield f"  {MARKS[_verdict_tone(each)]} {_verdict(each)}"
         if not self.is_settled:
             yield "  ! it had not come to rest when the drill ended"
 
@@ -125,11 +123,11 @@ class DrillDocument(Document):
         failed = [each.name for each in people if not each.is_passed]
         failing = f" while {', '.join(self.failing)} failed" if self.failing else ""
         if failed:
-            yield f"✘ Failed{failing}: nobody knows of the incident of {', '.join(dict.fromkeys(failed))}."
+            yield f"{MARKS[Tone.BAD]} Failed{failing}: nobody knows of the incident of {', '.join(dict.fromkeys(failed))}."
         elif self.is_passed:
-            yield f"✔ Passed{failing}: {len(people)} of {len(people)} recipients{_instead(people)}."
+            yield f"{MARKS[Tone.GOOD]} Passed{failing}: {len(people)} of {len(people)} recipients{_instead(people)}."
         else:
-            yield f"✘ Failed{failing}: an incident has no recipient."
+            yield f"{MARKS[Tone.BAD]} Failed{failing}: an incident has no recipient."
 
 
 def _recipient(each: Rehearsed, start: datetime) -> RehearsedDocument:

@@ -16,11 +16,10 @@ from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.machines import NOTIFICATION
 from notifyflow.core.delivery.model import IncidentState, Via
 from notifyflow.core.diagrams.diagram_svg import svg
-from notifyflow.core.insight import chain_words, inbound_words, told
+from notifyflow.core.insight import chain_words, describer, inbound_words, told
 from notifyflow.core.insight import pause_words as words
 from notifyflow.core.insight.chain_steps import runs
 from notifyflow.core.insight.next_events import NextEvents
-from notifyflow.core.insight.series_words import firings
 from notifyflow.core.insight.timeline import TimelineEntry, timeline
 from notifyflow.core.insight.timeline_words import sentence
 from notifyflow.core.insight.times import Times
@@ -36,7 +35,6 @@ from notifyflow.web.frame.bulkhead import CROWD, Bulkhead
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.permissions import RequireRole, form_of
 from notifyflow.web.frame.times import zone_of
-from notifyflow.web.insight.incident_view import Describer, way
 
 _log = get_logger("notifyflow.web")
 
@@ -194,9 +192,9 @@ def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part:
     status, next_events = seen.status, seen.next_events
     facts, content = status.facts, status.content
     times = Times(zone, next_events.now, facts.opened_at)
-    describer = Describer(status, next_events, brief=times.brief, explain=meanings(context.channels))
+    described = describer.Describer(status, next_events, brief=times.brief, explain=meanings(context.channels))
     before, most = (part.number or 1) - 1, _MOST_RECIPIENTS if part.number is None else _MOST_ON_A_PAGE
-    recipients = describer.recipients(most=most, after=before * most)
+    recipients = described.recipients(most=most, after=before * most)
     end = max(0, len(seen.entries) - before * _MOST_ENTRIES)
     latest = seen.entries[max(0, end - _MOST_ENTRIES) : end]
     names = cache(chain_words.names(status, next_events))
@@ -206,7 +204,7 @@ def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part:
         "facts": facts,
         "content": content,
         "look": INCIDENTS[facts.state],
-        "head": _head(status, times),
+        "head": describer.head(status, times),
         "chain": [
             chain_words.lines(status, steps, next_events.step, name=names, now=next_events.now, brief=times.brief)
             for steps in runs(status)
@@ -214,10 +212,10 @@ def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part:
         "chain_coming": chain_words.last_word(status, next_events, name=names, brief=times.brief),
         "recipients": recipients,
         "page": part.number,
-        "count": describer.count,
+        "count": described.count,
         "first": before * most + 1,
-        "is_last": (before + 1) * most >= describer.count and end <= _MOST_ENTRIES,
-        "hidden": describer.count - len(recipients),
+        "is_last": (before + 1) * most >= described.count and end <= _MOST_ENTRIES,
+        "hidden": described.count - len(recipients),
         "entries": [(times.brief(each.at), each, sentence(each, name=names, brief=times.brief)) for each in latest],
         "entries_count": len(seen.entries),
         "entries_before": max(0, end - _MOST_ENTRIES),
@@ -236,28 +234,6 @@ def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part:
         "may_act": user.may(Role.RESPONDER) and facts.state is not IncidentState.RESOLVED,
         "may_reveal": user.may(Role.ADMIN),
     }
-
-
-def _head(status: IncidentStatus, times: Times) -> Sequence[tuple[str, str]]:
-    """Return the terms and texts above the recipients."""
-    facts = status.facts
-    rows = [("Opened", times.full(facts.opened_at))]
-    if facts.times_seen > 1:
-        rows.append(("Came again", f"{facts.times_seen - 1:,} times, last at {times.brief(facts.last_seen_at)}"))
-    if series := firings(facts):
-        rows.append(("Series", series))
-    if facts.acknowledged_at is not None:
-        how = way(facts.acknowledged_via)
-        rows.append(("Acknowledged", f"by {status.name_of(facts.acknowledged_by)}{how} at {times.brief(facts.acknowledged_at)}"))
-    if facts.resolved_at is not None:
-        lines = (line for line in status.transitions if (line.row_id, line.event) == (facts.id, "resolved"))
-        how = next((way(line.detail.get("via", "")) for line in lines), "")
-        rows.append(
-            ("Resolved", f"by {status.name_of(facts.resolved_by) or 'notifyflow'}{how} at {times.brief(facts.resolved_at)}")
-        )
-    rows += [("Key", facts.key), ("Policy", facts.policy.name)]
-    more = (("Namespace", facts.namespace), ("Source", status.content.source or ""))
-    return [*rows, *((name, value) for name, value in more if value)]
 
 
 def _drawn(status: IncidentStatus, chosen_id: str) -> Mapping[str, Any] | None:

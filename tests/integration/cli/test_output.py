@@ -47,7 +47,7 @@ def test_an_error_stays_one_when_nobody_reads_the_output(tmp_path: Path):
     assert "no incident has the key or id 'db-1'" in err
 
 
-SENT = {"key": "db-1", "title": "база данных ✔", "severity": "INFO", "recipients": [{"id": "zoë", "email": "zoe@example.com"}]}
+SENT = {"key": "db-1", "title": "база данных ✓", "severity": "INFO", "recipients": [{"id": "zoë", "email": "zoe@example.com"}]}
 
 
 @pytest.mark.parametrize("env", [ASCII, LATIN], ids=["ascii", "latin-1"])

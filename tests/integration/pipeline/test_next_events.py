@@ -7,12 +7,12 @@ import pytest
 from notifyflow.core.delivery.model import NotificationState, Result, Severity, Step, StepState
 from notifyflow.core.delivery.policy import INSISTENT
 from notifyflow.core.insight.chain_steps import NextStep
+from notifyflow.core.insight.describer import Describer
 from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise
 from notifyflow.core.insight.views import IncidentFilter
 from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline import next_events
 from notifyflow.pipeline.delivery.outages import pause
-from notifyflow.web.insight.incident_view import Describer
 from tests.builders import START, a_recipient, an_incident
 from tests.driver import Driver
 

@@ -195,7 +195,7 @@ def test_a_page_waits_for_the_morning_if_the_drill_begins_at_night() -> None:
         (0, False),
     ]
     assert (found.is_passed, found.is_settled) == (True, True)
-    assert "  ✔ Ada is reached after 3 m, when their quiet hours are over: mail over smtp" in list(found.lines())
+    assert "  ✓ Ada is reached after 3 m, when their quiet hours are over: mail over smtp" in list(found.lines())
     lost = drilled(rehearsal("smtp slack twilio", at=night, operations=()), ada, severity=Severity.WARNING)
     assert (lost.is_passed, lost.is_settled) == (False, True)
 

@@ -37,7 +37,7 @@ class Explored:
         ]
         shown = [*sent[:12], *([f"… and {len(sent) - 12} more"] if len(sent) > 12 else [])]
         lines = "\n".join(f"  {each}" for each in shown) or "  nothing"
-        faults = "\n".join(f"  ✘ {each.words}" for each in self.verdict.faults)
+        faults = "\n".join(f"  ✕ {each.words}" for each in self.verdict.faults)
         return f"{self.story}\n Seen:\n{lines}\n{faults}\n"
 
 

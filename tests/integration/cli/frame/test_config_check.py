@@ -72,7 +72,7 @@ def check(line: CommandLine, *options: str, **variables: str) -> Ended:
 def marks(ended: Ended) -> dict[str, str]:
     """Return what each line is about, and its mark; a name must not come twice under different marks."""
     found: dict[str, str] = {}
-    for mark, name in re.findall(r"^([✔✘!·]) ([\w./-]+)", ended.out, re.MULTILINE):
+    for mark, name in re.findall(r"^([✓✕!·]) ([\w./-]+)", ended.out, re.MULTILINE):
         assert found.setdefault(name, mark) == mark, ended
     return found
 
@@ -81,7 +81,7 @@ def test_every_account_is_logged_in_to_and_nothing_is_sent(sandboxed: CommandLin
     ended = check(sandboxed)
     assert ended.code == 0, ended
     assert {name: marks(ended)[name] for name in ("database", "broker", *LOGINS)} == dict.fromkeys(
-        ("database", "broker", *LOGINS), "✔"
+        ("database", "broker", *LOGINS), "✓"
     )
     assert "· teams (teams): not tried: it has no login" in ended.out
     assert marks(ended)["NOTIFYFLOW_TRUSTED_ENDPOINTS"] == "!"
@@ -100,7 +100,7 @@ def test_accounts_that_refuse_us_are_all_named_and_no_secret_is(sandboxed: Comma
     mail = sandboxed.variables["NOTIFYFLOW_SMTP_URL"].replace("sesame", "sesam")
     ended = check(sandboxed, NOTIFYFLOW_SMTP_URL=mail, **WRONG)
     assert ended.code == 1, ended
-    assert {name: marks(ended)[name] for name in LOGINS} == dict.fromkeys(LOGINS, "✘")
+    assert {name: marks(ended)[name] for name in LOGINS} == dict.fromkeys(LOGINS, "✕")
     for code in ("535 5.7.8", "InvalidClientTokenId", "invalid_auth", "20003"):
         assert f"({code})" in ended.out
     assert "4 faults." in ended.out
@@ -140,12 +140,12 @@ def test_everything_that_is_wrong_is_told_at_once_and_each_fault_once(sandboxed:
     assert ended.code == 2, ended
     found = marks(ended)
     expected = {name for name in wrong if name not in ("SLACK_BOT_TOKEN", "AWS_ACCESS_KEY_ID")}
-    assert {name for name in expected if found.get(f"NOTIFYFLOW_{name}") != "✘"} == set()
-    assert found["slack"] == "✘"
+    assert {name for name in expected if found.get(f"NOTIFYFLOW_{name}") != "✕"} == set()
+    assert found["slack"] == "✕"
     assert "sns (push): not tried: a setting that it needs is wrong" in ended.out
     assert not {"database", "smtp", "twilio"} & found.keys()
     assert "ses@me" not in ended.out
-    assert len(re.findall("^✘", ended.out, re.MULTILINE)) == len(expected) + 1
+    assert len(re.findall("^✕", ended.out, re.MULTILINE)) == len(expected) + 1
     document = check(sandboxed, "--json", **{f"NOTIFYFLOW_{name}": value for name, value in wrong.items()}).document
     assert {fault["where"].split()[0] for fault in document["faults"]} == {f"NOTIFYFLOW_{name}" for name in expected}
 
@@ -162,14 +162,14 @@ def test_without_any_setting_what_is_unused_is_no_fault_but_nobody_can_be_reache
     assert {name: marks(ended)[name] for name in ("email", "push", "sms", "voice")} == dict.fromkeys(
         ("email", "push", "sms", "voice"), "·"
     )
-    assert "✘" not in ended.out
+    assert "✕" not in ended.out
     assert set(check(line, "--json").document["unused"]) == {"email", "push", "sms", "voice"}
 
 
 def test_an_account_that_only_calls_or_only_texts_is_no_fault(sandboxed: CommandLine):
     ended = check(sandboxed, NOTIFYFLOW_TWILIO_VOICE_FROM="")
     assert ended.code == 0, ended
-    assert "✔ twilio (sms): the account is active" in ended.out
+    assert "✓ twilio (sms): the account is active" in ended.out
     assert "· voice not used: NOTIFYFLOW_TWILIO_VOICE_FROM: is not set." in ended.out
 
 
@@ -177,15 +177,15 @@ def test_no_login_goes_around_a_proxy_or_an_authority_that_is_wrong(sandboxed: C
     for name in ("HTTPS_PROXY", "CA_BUNDLE", "TRUSTED_ENDPOINTS"):
         ended = check(sandboxed, **{f"NOTIFYFLOW_{name}": "nowhere"})
         assert ended.code == 2, ended
-        assert "✔ twilio" not in ended.out
-        assert "✔ slack" not in ended.out
+        assert "✓ twilio" not in ended.out
+        assert "✓ slack" not in ended.out
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0?socket_timeout=soon", "amqp://127.0.0.1:1/x?heartbeat=soon"])
 def test_a_broker_url_that_its_client_refuses_is_a_fault(line: CommandLine, url: str):
     ended = check(line, NOTIFYFLOW_BROKER_URL=url)
     assert ended.code == 2, ended
-    assert marks(ended)["NOTIFYFLOW_BROKER_URL"] == "✘"
+    assert marks(ended)["NOTIFYFLOW_BROKER_URL"] == "✕"
     assert "broker" not in marks(ended)
 
 
@@ -196,8 +196,8 @@ def test_a_bundle_that_holds_no_certificate_hides_no_other_result(sandboxed: Com
         NOTIFYFLOW_TWILIO_BASE_URL="https://127.0.0.1:1",
     )
     assert ended.code == 1, ended
-    assert marks(ended)["twilio"] == "✘"
-    assert marks(ended)["slack"] == "✔"
+    assert marks(ended)["twilio"] == "✕"
+    assert marks(ended)["slack"] == "✓"
 
 
 def test_a_plug_in_without_a_login_is_shown_as_not_tried(line: CommandLine, monkeypatch: pytest.MonkeyPatch):
@@ -208,7 +208,7 @@ def test_a_plug_in_without_a_login_is_shown_as_not_tried(line: CommandLine, monk
     ended = check(line, **own, NOTIFYFLOW_OPS_RECIPIENTS=operations)
     assert ended.code == 0, ended
     assert "· pagers.example (pager): not tried: it has no login" in ended.out
-    assert marks(check(line, PAGER_URL="https://pagers.example.com"))["PAGER_SECRET"] == "✘"
+    assert marks(check(line, PAGER_URL="https://pagers.example.com"))["PAGER_SECRET"] == "✕"
     assert marks(check(line))["pager"] == "·"
 
 

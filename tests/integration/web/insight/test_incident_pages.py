@@ -87,7 +87,7 @@ def test_a_landline_is_named_as_why_the_text_failed(driver: Driver) -> None:
     seen = walk(driver)
     assert "✕ 2 pages failed" in seen.words
     seen.click("orders db is down")
-    assert "30006: the number is a landline" in seen.words
+    assert "cannot be reached (30006)" in seen.words
     assert "the call went out instead" in seen.words
     assert seen.clicks == 1
 

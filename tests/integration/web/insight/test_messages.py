@@ -72,7 +72,7 @@ def test_a_message_is_shown_with_all_that_is_known_of_it(system: System) -> None
         "sent",
         "smtp",
         "&lt;r1@host&gt;",
-        "says the provider",
+        "accepted by the provider",
         "03:00:00",
     ):
         assert text in page.text

@@ -41,7 +41,7 @@ def test_each_moment_has_its_time_its_mark_and_its_sentence_without_control_char
     assert drawn(*draw_timeline(ENTRIES, name=str.title, brief=brief, has_minor=False)) == [
         "",
         "What happened",
-        "02:15  ✘  text to Ada refused: no\N{REPLACEMENT CHARACTER}[31m number",
+        "02:15  ✕  text to Ada refused: no\N{REPLACEMENT CHARACTER}[31m number",
     ]
     assert "02:14  ·  text to Ada queued" in drawn(*draw_timeline(ENTRIES, name=str.title, brief=brief, has_minor=True))
     assert draw_timeline((), name=str, brief=brief, has_minor=True) == []

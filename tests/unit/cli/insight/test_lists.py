@@ -20,6 +20,10 @@ MORE = ListPlace(state=IncidentState.OPEN, incident_id="i")
 MESSAGE = LoggedMessage(facts=SMS, recipient_id="ada", name="Ada", address="+15005550006", key="db\x1b-1", title="down")
 
 
+def explain(channel: str, code: str) -> str:
+    return ""
+
+
 def shown(*parts: object, width: int = 160) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
     console.print(Group(*parts))  # type: ignore[arg-type]
@@ -81,7 +85,7 @@ def test_a_block_says_how_an_incident_stands_line_by_line() -> None:
     unreached = replace(LINE, facts=replace(LINE.facts, namespace="shop"), counts=replace(LINE.counts, failed=0))
     first, second = shown(overview.table([chained, unreached]), width=79).split("CRITICAL  orders db is down\n")
     assert first.splitlines()[2].strip() == LONG_KEY
-    assert re.fullmatch(r"  OPEN since Wed 25 Nov \d\d:\d\d:\d\d · 1 of 3 reached · 2 failed", first.splitlines()[3].rstrip())
+    assert re.fullmatch(r"  ● OPEN since Wed 25 Nov \d\d:\d\d:\d\d · 1 of 3 reached · 2 failed", first.splitlines()[3].rstrip())
     assert first.splitlines()[4].startswith("  next: Ben (@secondary) at ")
     assert second.splitlines()[0].strip() == "db-1 · shop"
     assert second.splitlines()[1].rstrip().endswith("1 of 3 reached")
@@ -89,7 +93,7 @@ def test_a_block_says_how_an_incident_stands_line_by_line() -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 10_000])
 def test_the_message_log_has_whole_keys_and_reasons_at_any_width(width: int) -> None:
-    text = shown(messages.table([replace(MESSAGE, key=LONG_KEY), MESSAGE]), width=width)
+    text = shown(messages.table([replace(MESSAGE, key=LONG_KEY), MESSAGE], explain), width=width)
     assert max(map(len, text.splitlines())) <= width
     assert LONG_KEY in text
     assert "slack, attempt 1 of 5, no such number (21211)" in words(text)
@@ -99,7 +103,7 @@ def test_a_paused_message_says_so_and_until_when() -> None:
     waiting = replace(SMS, state=NotificationState.QUEUED, attempts=(), due_at=AT + timedelta(minutes=3))
     paused = replace(MESSAGE, facts=replace(waiting, deferred_by=DeferralReason.PAUSE))
     limited = replace(MESSAGE, facts=replace(waiting, deferred_by=DeferralReason.LIMIT))
-    text = shown(messages.table([paused, limited, replace(MESSAGE, facts=waiting)]))
+    text = shown(messages.table([paused, limited, replace(MESSAGE, facts=waiting)], explain))
     assert re.search(r"paused until \d\d:17:03", text)
     assert re.search(r"deferred by a limit until \d\d:17:03", text)
     assert re.search(r"due at \d\d:17:03", text)
@@ -127,9 +131,9 @@ def test_a_watched_list_is_drawn_anew_until_it_is_interrupted() -> None:
 
 
 def test_the_message_log_has_a_line_for_each_message_without_addresses_and_control_characters() -> None:
-    text = shown(messages.table([MESSAGE]))
+    text = shown(messages.table([MESSAGE], explain))
     assert "ada" in text
-    assert "✘ FAILED" in text
+    assert "✕ FAILED" in text
     assert "slack, attempt 1 of 5, no such number (21211)" in text
     assert "+1500" not in text
     assert "\x1b" not in text

@@ -97,9 +97,9 @@ def test_a_page_of_any_round_counts() -> None:
 @pytest.mark.parametrize(
     ("people", "verdict"),
     [
-        ((person("ada", row("email", SENT)),), "✔ Ada is reached after 1 s: mail over p"),
-        ((person("ada", alerted_after_s=2),), "✔ Ada is not reached; operations is told after 3 s"),
-        ((person("ada"),), "✘ Ada is not reached, and operations is not told"),
+        ((person("ada", row("email", SENT)),), "✓ Ada is reached after 1 s: mail over p"),
+        ((person("ada", alerted_after_s=2),), "✓ Ada is not reached; operations is told after 3 s"),
+        ((person("ada"),), "✕ Ada is not reached, and operations is not told"),
     ],
 )
 def test_each_recipient_has_a_verdict(people: tuple[EscalationStatus, ...], verdict: str) -> None:
@@ -109,7 +109,7 @@ def test_each_recipient_has_a_verdict(people: tuple[EscalationStatus, ...], verd
     operations = status(ops, moves=(replace(move("slack", "SENT", 3), row_id="n-ops"),), is_operations=True)
     drilled = document(status(*people, moves=(move("email", "SENT", 1),) if people[0].notifications else ()), operations)
     assert f"  {verdict}" in list(drilled.lines())
-    assert drilled.is_passed is verdict.startswith("✔")
+    assert drilled.is_passed is verdict.startswith("✓")
 
 
 def chained(*people: EscalationStatus, moves: tuple[Transition, ...] = ()) -> IncidentStatus:
@@ -134,8 +134,8 @@ def test_a_chain_fails_if_anybody_of_its_last_step_is_not_reached_and_operations
     assert not lost.is_passed
     lines = list(drill(lost, failing=[]).lines())
     assert "  ! Ada is not reached; the next step pages others" in lines
-    assert "  ✘ Ben is not reached, and operations is not told" in lines
-    assert lines[-1] == "✘ Failed: nobody knows of the incident of Ben."
+    assert "  ✕ Ben is not reached, and operations is not told" in lines
+    assert lines[-1] == "✕ Failed: nobody knows of the incident of Ben."
 
 
 def test_a_chain_passes_if_its_last_step_is_reached_and_says_whom_it_did_not_reach() -> None:
@@ -143,7 +143,7 @@ def test_a_chain_passes_if_its_last_step_is_reached_and_says_whom_it_did_not_rea
     moves = (move("email", "SENT", 70), replace(move("email", "SENT", 71), row_id="n-cyd"))
     passed = document(chained(*people, moves=moves))
     assert passed.is_passed
-    result = "✔ Passed: 3 of 3 recipients; after 1 of them the next step paged others."
+    result = "✓ Passed: 3 of 3 recipients; after 1 of them the next step paged others."
     assert list(drill(passed, failing=[]).lines())[-1] == result
 
 
@@ -152,7 +152,7 @@ def test_operations_is_told_of_the_end_of_a_chain_for_all_of_its_last_step() -> 
     told = document(chained(person("ada"), person("ben", alerted_after_s=90), person("cyd")), operations)
     assert [(each.name, each.operations_alerted_after_s) for each in told.recipients] == [("Ada", None), ("Ben", 99), ("Cyd", 99)]
     assert told.is_passed
-    result = "✔ Passed: 3 of 3 recipients; for 2 of them operations was told instead; after 1 of them the next step paged others."
+    result = "✓ Passed: 3 of 3 recipients; for 2 of them operations was told instead; after 1 of them the next step paged others."
     assert list(drill(told, failing=[]).lines())[-1] == result
 
 
@@ -166,8 +166,8 @@ def test_the_timeline_has_both_incidents_by_time_and_no_minor_moment() -> None:
         (7, True, "accepted"),
         (100, False, "accepted"),
     ]
-    assert "  + 1 m 40 s   ✔ mail to Ada accepted (p)" in list(drilled.lines())
-    assert "  + 7 s        ✔ operations: Slack message to Ops accepted (p)" in list(drilled.lines())
+    assert "  + 1 m 40 s   ✓ mail to Ada accepted (p)" in list(drilled.lines())
+    assert "  + 7 s        ✓ operations: Slack message to Ops accepted (p)" in list(drilled.lines())
 
 
 def test_a_deferral_names_its_end_as_a_time_of_the_drill() -> None:
@@ -191,12 +191,12 @@ def test_the_result_comes_last() -> None:
     operations = status(person("ops", row("email", SENT)), moves=(move("email", "SENT", 3),), is_operations=True)
     alerted = document(status(person("ben", alerted_after_s=2)), operations)
     lost, nobody = document(status(person("cyd"))), document(status())
-    assert list(drill(reached, failing=[]).lines())[-2:] == ["! fax was left out", "✔ Passed: 1 of 1 recipients."]
-    passed = "✔ Passed while twilio, slack failed: 2 of 2 recipients; for 1 of them operations was told instead."
+    assert list(drill(reached, failing=[]).lines())[-2:] == ["! fax was left out", "✓ Passed: 1 of 1 recipients."]
+    passed = "✓ Passed while twilio, slack failed: 2 of 2 recipients; for 1 of them operations was told instead."
     assert list(drill(reached, alerted, failing=["twilio", "slack"]).lines())[-1] == passed
     assert (
         list(drill(reached, lost, failing=["email"]).lines())[-1]
-        == "✘ Failed while email failed: nobody knows of the incident of Cyd."
+        == "✕ Failed while email failed: nobody knows of the incident of Cyd."
     )
-    assert list(drill(nobody, failing=[]).lines())[-1] == "✘ Failed: an incident has no recipient."
+    assert list(drill(nobody, failing=[]).lines())[-1] == "✕ Failed: an incident has no recipient."
     assert not nobody.is_passed

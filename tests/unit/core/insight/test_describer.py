@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,10 +21,12 @@ from notifyflow.core.delivery.model import (
     Severity,
 )
 from notifyflow.core.delivery.policy import INSISTENT
-from notifyflow.core.insight.next_events import NextEvents
+from notifyflow.core.delivery.series_carried import Series
+from notifyflow.core.insight.describer import Describer, NotificationView, RoundView, head
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEvents
+from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
-from notifyflow.web.insight.incident_view import Describer, NotificationView, RoundView
-from tests.statuses import AT, FACTS, OPEN, attempt, escalation, notification
+from tests.statuses import AT, EVENT, FACTS, OPEN, RESOLVED, attempt, escalation, notification
 
 N = NotificationState
 
@@ -117,11 +119,11 @@ def test_a_notification_says_why_it_is_in_its_state() -> None:
     assert the_page(carried, state=N.SENT).because == "confirmed by the carrier"
     assert the_page(attempt(1, Result.ACCEPTED), state=N.SENT).because == ""
     assert the_page(attempt(1, None), state=N.SENDING).because == "being sent over slack"
-    assert the_page(attempt(1, Result.PERMANENT_FAILURE, code="30006")).because == "30006: a landline"
+    assert the_page(attempt(1, Result.PERMANENT_FAILURE, code="30006")).because == "a landline (30006)"
     assert the_page(attempt(1, Result.PERMANENT_FAILURE, code="77")).because == "77"
     assert the_page(attempt(1, Result.PERMANENT_FAILURE, "no such number")).because == "no such number"
     late = the_page(attempt(1, Result.TEMPORARY_FAILURE, "busy", "503"), ended=Ended.EXPIRED, reason="it came too late")
-    assert late.because == "it came too late; the last attempt: 503: busy"
+    assert late.because == "it came too late; the last attempt: busy (503)"
     assert the_page(reason="a cap was reached").because == "a cap was reached"
     assert the_page(state=N.CANCELLED).because == "was not sent"
     assert the_page(state=N.QUEUED).because == ""
@@ -132,14 +134,14 @@ def test_an_attempt_says_all_that_is_known_of_it() -> None:
     doubted = replace(attempt(1, Result.TEMPORARY_FAILURE, "busy", "503"), is_doubted=True, is_our_fault=True, retry_after_s=30.0)
     note = Note(attempt_id="a1", code="30034", reason="a complaint", received_at=AT)
     (view,) = the_page(doubted, notes=[note, replace(note, attempt_id="other")]).attempts
-    assert (view.result, view.details) == (
+    assert (view.look.word, view.details) == (
         "failed for now",
         (
-            "503: busy",
+            "busy (503)",
             "was in doubt",
             "the provider refuses us, not the recipient",
             "the provider asked to wait 30 s",
-            "noted at 02:14:03: 30034: a complaint",
+            "noted at 02:14:03: a complaint (30034)",
             "took 0.3 s",
         ),
     )
@@ -147,7 +149,7 @@ def test_an_attempt_says_all_that_is_known_of_it() -> None:
     (view,) = the_page(awaited, state=N.SENT).attempts
     assert view.details[:2] == ("accepted by the provider", "a receipt is due by 02:14:03")
     running, unsent = attempt(2, None), replace(attempt(1, None), state=AttemptState.NOT_SENT)
-    assert [each.result for each in the_page(unsent, running, state=N.SENDING).attempts] == ["not sent", "running"]
+    assert [each.look.word for each in the_page(unsent, running, state=N.SENDING).attempts] == ["not sent", "running"]
 
 
 def test_the_newest_round_comes_first_and_only_so_many_recipients_are_described() -> None:
@@ -157,3 +159,60 @@ def test_the_newest_round_comes_first_and_only_so_many_recipients_are_described(
     assert described.count == 2
     (ada,) = described.recipients(most=1)
     assert [each.facts.round for each in ada.rounds] == [2, 1]
+
+
+def test_what_comes_next_is_said_of_the_round_and_of_the_notification_that_it_is_about() -> None:
+    waiting = notification("slack", N.QUEUED)
+    coming = NextEvent(
+        what=NextEventKind.ATTEMPT, at=AT + timedelta(seconds=9), channels=("slack",), attempt=1, notification_id=waiting.id
+    )
+    expiry = replace(coming, what=NextEventKind.EXPIRY, notification_id="another")
+    status = replace(OPEN, escalations=(escalation("ada", waiting, notification("sms", N.SENT)),))
+    nights = NextEvents(escalations={"e-ada": (coming, expiry)}, now=AT)
+    (ada,) = Describer(status, nights, brief=brief, explain=lambda channel, code: "").recipients(most=1)
+    assert ada.rounds[0].coming[0] == "Slack message in 9 s"
+    assert [each.coming for each in ada.rounds[0].notifications] == [("Slack message in 9 s",), ()]
+    (unread,) = Describer(status, None, brief=brief, explain=lambda channel, code: "").recipients(most=1)
+    assert unread.rounds[0].coming == ()
+
+
+def test_a_page_that_is_held_up_or_too_old_says_so() -> None:
+    one = escalation("ada", notification("email", N.FAILED))
+    one = replace(one, contact=replace(one.contact, addresses={"email": "a", "sms": "b"}))
+    held_up = replace(one, facts=replace(one.facts, held_up_at=AT))
+    assert the_round(held_up).remarks == ("every way left was held up at 02:14:03",)
+    status = replace(OPEN, escalations=(one,))
+    late = NextEvents(escalations={}, now=AT, too_late=frozenset({"e-ada"}))
+    described = Describer(status, late, brief=brief, explain=lambda channel, code: "").round(one)
+    assert described.tiers[1].standing == "opens no more: the pages before it are too old"
+
+
+def test_an_event_for_another_system_has_its_subscriber_and_no_address() -> None:
+    row = replace(notification("webhook", N.SENT), kind=Kind.INCIDENT_EVENT, tier=None, incident_event=EVENT)
+    (event,) = describe(replace(OPEN, incident_events=(row,))).incident_events
+    assert (event.name, event.address, event.coming) == ("status (opened)", "", ())
+
+
+def test_above_the_recipients_stands_how_it_began_and_ended() -> None:
+    series = Series(first_id="another", severity=Severity.CRITICAL, openings=(AT,), open_for=timedelta(minutes=40))
+    facts = replace(RESOLVED.facts, namespace="shop", series=series, times_seen=3, last_seen_at=AT)
+    ended = replace(line("resolved", by="ben", via="cli"), row_id=facts.id)
+    told = dict(head(replace(RESOLVED, facts=facts, transitions=(ended,)), Times(UTC, AT, AT)))
+    assert told["Came again"] == "2 times, last at 02:14:03"
+    assert told["Series"].startswith("goes on where the one before stood")
+    assert told["Resolved"] == "by Ben on the command line at 02:14:03"
+    assert (told["Namespace"], told["Source"]) == ("shop", "grafana")
+    nobody = replace(facts, resolved_by="", acknowledged_at=AT, acknowledged_by="ada", acknowledged_via="sms")
+    told = dict(head(replace(RESOLVED, facts=nobody), Times(UTC, AT, AT)))
+    assert (told["Acknowledged"], told["Resolved"]) == ("by Ada by text at 02:14:03", "by notifyflow at 02:14:03")
+
+
+def test_a_result_without_an_end_has_no_duration() -> None:
+    (view,) = the_page(replace(attempt(1, Result.DELIVERED), ended_at=None), state=N.DELIVERED).attempts
+    assert view.details == ()
+
+
+def test_wished_pages_of_no_tier_stand_before_the_tiers() -> None:
+    wished = the_round(escalation("ada", notification("sms", N.SENT, tier=0), notification("email", N.SENT))).tiers[0]
+    assert (wished.name, wished.standing) == ("as wished", "sent from 02:14:03 on; no tier waits for them")
+    assert [each.name for each in wished.notifications] == ["text (as wished)"]

@@ -1,10 +1,10 @@
-"""The values of one incident's page: its recipients, round by round and tier by tier, in plain words.
+"""Describes one incident for its page and the terminal: its recipients, round by round and tier by tier, in plain words; pure.
 
-It reads no rows and renders nothing.
+Pages and the terminal only draw what stands here.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,33 +12,23 @@ from itertools import islice
 
 from notifyflow.core import text
 from notifyflow.core.delivery import tier_rules
-from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts, Transition
-from notifyflow.core.delivery.lifecycle import counted, was_accepted
-from notifyflow.core.delivery.model import (
-    IN_PROGRESS,
-    AttemptState,
-    EscalationState,
-    Evidence,
-    IncidentState,
-    Kind,
-    NotificationState,
-    Result,
-)
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts, Transition
+from notifyflow.core.delivery.lifecycle import was_accepted
+from notifyflow.core.delivery.model import IN_PROGRESS, EscalationState, IncidentState, Kind, NotificationState
 from notifyflow.core.delivery.policy import Failed, OpeningRule, Tier, opening_rules
 from notifyflow.core.insight import told
+from notifyflow.core.insight.attempt_words import AttemptView, AttemptWords, Brief
 from notifyflow.core.insight.left_out import LeftOut
-from notifyflow.core.insight.next_events import NextEvent, NextEvents
+from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.next_words import sentence, sentences
+from notifyflow.core.insight.series_words import firings
 from notifyflow.core.insight.timeline import Explain
-from notifyflow.core.insight.timeline_words import HOW
+from notifyflow.core.insight.timeline_words import how
+from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.messages import failures
-from notifyflow.core.messages.evidence import VOUCHERS
-from notifyflow.core.messages.looks import ESCALATIONS, NOTIFICATIONS, StateLook, Tone
-from notifyflow.core.messages.ways import message, messages
-
-Brief = Callable[[datetime], str]
-"""Writes a time."""
+from notifyflow.core.messages.looks import ESCALATIONS, NOTIFICATIONS, StateLook
+from notifyflow.core.messages.ways import message, messages, way
 
 _REASONS: Mapping[str, str] = {
     "failed": "since the pages before it failed",
@@ -46,31 +36,7 @@ _REASONS: Mapping[str, str] = {
     "no_address": "since there is no address for the tier before it",
     "shut": "since the tier before it is not used for this severity",
 }
-_RESULTS: Mapping[Result, tuple[str, Tone]] = {
-    Result.IN_DOUBT: ("in doubt", Tone.UNSURE),
-    Result.ACCEPTED: ("accepted", Tone.GOOD),
-    Result.TEMPORARY_FAILURE: ("failed for now", Tone.BAD),
-    Result.DELIVERED: ("delivered", Tone.GOOD),
-    Result.PERMANENT_FAILURE: ("failed for good", Tone.BAD),
-}
 _ENDINGS = frozenset({"acknowledged", "resolved", "replaced"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptView:
-    """One attempt.
-
-    Attributes:
-        facts: The attempt.
-        result: Its result in a word or two.
-        tone: The tone of the result.
-        details: Further facts about it.
-    """
-
-    facts: AttemptFacts
-    result: str
-    tone: Tone
-    details: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +46,22 @@ class NotificationView:
     Attributes:
         facts: The notification.
         look: The look of its state.
-        address: Its address, masked.
+        name: Its way, and its kind unless it is a page of a tier; of an incident event, the subscriber.
+        address: Its address, masked; empty for an incident event.
         because: Why it is in its state; may be empty.
+        line: How it went, in a line.
+        last_at: When it was queued, or last tried.
         attempts: Its attempts, by number.
         coming: Its next events, while it is in progress.
     """
 
     facts: NotificationFacts
     look: StateLook
+    name: str
     address: str
     because: str
+    line: str
+    last_at: datetime
     attempts: tuple[AttemptView, ...]
     coming: tuple[str, ...]
 
@@ -122,7 +94,8 @@ class RoundView:
     Attributes:
         facts: The escalation.
         look: The look of its state.
-        summary: Its state, in a sentence.
+        summary: What was sent and what failed, in a sentence, with the remarks.
+        remarks: Why nothing could be sent, and since when all is held up or failed.
         tiers: The tiers of its policy.
         updates: The status updates.
         coming: Its next events, or why there are none.
@@ -132,10 +105,16 @@ class RoundView:
     facts: EscalationFacts
     look: StateLook
     summary: str
+    remarks: tuple[str, ...]
     tiers: tuple[TierView, ...]
     updates: tuple[NotificationView, ...]
     coming: tuple[str, ...]
     damaged: tuple[LeftOut, ...]
+
+    @property
+    def notifications(self) -> tuple[NotificationView, ...]:
+        """Its pages, by tier, and its status updates."""
+        return (*(page for tier in self.tiers for page in tier.notifications), *self.updates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,16 +137,16 @@ class Describer:
 
     Args:
         status: The incident.
-        next_events: Its next events.
+        next_events: Its next events; None describes none.
         brief: Writes a time.
         explain: Returns the meaning of a code from the tables of a channel.
     """
 
-    def __init__(self, status: IncidentStatus, next_events: NextEvents, *, brief: Brief, explain: Explain) -> None:
+    def __init__(self, status: IncidentStatus, next_events: NextEvents | None, *, brief: Brief, explain: Explain) -> None:
         self._status = status
         self._next_events = next_events
         self._brief = brief
-        self._explain = explain
+        self._words = AttemptWords(brief=brief, explain=explain, notes=status.notes)
         self._lines: dict[str, list[Transition]] = defaultdict(list)
         for line in status.transitions:
             self._lines[line.row_id].append(line)
@@ -183,17 +162,24 @@ class Describer:
     def recipients(self, *, most: int, after: int = 0) -> tuple[RecipientView, ...]:
         """Describe some recipients, in the order in which they were added: ``most`` of them, after the first ``after``."""
         return tuple(
-            RecipientView(id=recipient_id, name=rounds[0].contact.name, rounds=tuple(map(self._round, reversed(rounds))))
+            RecipientView(id=recipient_id, name=rounds[0].contact.name, rounds=tuple(map(self.round, reversed(rounds))))
             for recipient_id, rounds in islice(self._by_recipient.items(), after, after + most)
         )
 
-    def _round(self, escalation: EscalationStatus) -> RoundView:
-        facts = escalation.facts
+    @property
+    def incident_events(self) -> tuple[NotificationView, ...]:
+        """What other systems are told of the incident."""
+        return tuple(self._notification(None, row) for row in self._status.incident_events)
+
+    def round(self, escalation: EscalationStatus) -> RoundView:
+        """Describe one recipient in one round."""
+        facts, remarks = escalation.facts, tuple(self._remarks(escalation))
         updates = [row for row in escalation.notifications if row.kind is not Kind.PAGE]
         return RoundView(
             facts=facts,
             look=ESCALATIONS[facts.state],
-            summary=self._summary(escalation),
+            summary="; ".join((*self._summary(escalation), *remarks)) or "it has no pages",
+            remarks=remarks,
             tiers=(
                 *self._wished(escalation),
                 *(self._tier(escalation, number, tier) for number, tier in enumerate(facts.policy.tiers, start=1)),
@@ -204,36 +190,31 @@ class Describer:
         )
 
     def _next(self, facts: EscalationFacts) -> tuple[str, ...]:
-        coming, told_so = self._next_events.escalations.get(facts.id, ()), told.of_one(self._status, facts, brief=self._brief)
-        return sentences(
-            coming,
-            facts,
-            told=told_so,
-            is_too_late=facts.id in self._next_events.too_late,
-            now=self._next_events.now,
-            brief=self._brief,
-        )
+        if (next_events := self._next_events) is None:
+            return ()
+        coming, told_so = next_events.escalations.get(facts.id, ()), told.of_one(self._status, facts, brief=self._brief)
+        is_too_late = facts.id in next_events.too_late
+        return sentences(coming, facts, told=told_so, is_too_late=is_too_late, now=next_events.now, brief=self._brief)
 
-    def _summary(self, escalation: EscalationStatus) -> str:
-        facts = escalation.facts
+    def _summary(self, escalation: EscalationStatus) -> Iterator[str]:
         pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
         sent = messages([row.channel for row in pages if was_accepted(row)])
         failed = messages([row.channel for row in pages if row.state is NotificationState.FAILED])
-        parts = []
-        if facts.reason:
-            parts.append(facts.reason)
         if sent:
-            parts.append(f"{sent} went out")
+            yield f"{sent} went out"
         elif pages:
-            parts.append("nothing has been sent yet" if any(row.state in IN_PROGRESS for row in pages) else "nothing was sent")
+            yield "nothing has been sent yet" if any(row.state in IN_PROGRESS for row in pages) else "nothing was sent"
         if failed:
-            parts.append(f"{failed} failed")
+            yield f"{failed} failed"
+
+    def _remarks(self, escalation: EscalationStatus) -> Iterator[str]:
+        facts = escalation.facts
+        if facts.reason:
+            yield facts.reason
         if facts.held_up_at is not None:
-            parts.append(f"every way left was held up at {self._brief(facts.held_up_at)}")
+            yield f"every way left was held up at {self._brief(facts.held_up_at)}"
         if facts.critical_at is not None:
-            why = failures.critical_failure(escalation.critical_reason)
-            parts.append(f"since {self._brief(facts.critical_at)} a {why}")
-        return "; ".join(parts) or "it has no pages"
+            yield f"since {self._brief(facts.critical_at)} a {failures.critical_failure(escalation.critical_reason)}"
 
     def _ended(self, facts: EscalationFacts) -> tuple[str, ...]:
         """Return why an escalation has no next events, if a person or a newer round has ended it."""
@@ -241,12 +222,12 @@ class Describer:
         if line is None:
             return ()
         who, at = self._status.name_of(line.detail.get("by", "")) or "somebody", self._brief(line.at)
-        how = way(line.detail.get("via", ""))
+        via = how(line.detail.get("via", ""))
         match line.event:
             case "acknowledged":
-                return (f"nothing more: {who} acknowledged it{how} at {at}",)
+                return (f"nothing more: {who} acknowledged it{via} at {at}",)
             case "resolved":
-                return (f"nothing more: {who} resolved it{how} at {at}",)
+                return (f"nothing more: {who} resolved it{via} at {at}",)
             case _:
                 return (f"nothing more: a newer round replaced this one at {at}",)
 
@@ -299,91 +280,64 @@ class Describer:
             return "was not needed"
         if number <= facts.tier:
             return "no page"
-        if facts.id in self._next_events.too_late:
+        if self._next_events is not None and facts.id in self._next_events.too_late:
             return "opens no more: the pages before it are too old"
         ways = len(set(facts.policy.tiers[number - 2].channels) & set(escalation.contact.addresses))
         ahead = tier_rules.leading(facts.policy.tiers[number - 1 :], partial(_pages, escalation))
         return "opens if " + " or ".join(_condition(rule, ways) for rule in opening_rules(ahead))
 
-    def _notification(self, escalation: EscalationStatus, row: NotificationFacts) -> NotificationView:
-        address = escalation.contact.addresses.get(row.channel, "")
-        is_waiting = row.state in IN_PROGRESS
-        found = self._next_events.escalations.get(escalation.facts.id, ()) if is_waiting else ()
-        coming = [each for each in found if each.notification_id == row.id]
+    def _notification(self, escalation: EscalationStatus | None, row: NotificationFacts) -> NotificationView:
+        """Describe a notification; the events for other systems belong to no escalation."""
+        address = escalation.contact.addresses.get(row.channel, "") if escalation else ""
         return NotificationView(
             facts=row,
             look=NOTIFICATIONS[row.state],
-            address=text.masked(address) if address else "no address",
-            because=self._because(row),
-            attempts=tuple(self._attempt(row, each) for each in row.attempts),
-            coming=tuple(self._sentence(each) for each in coming),
+            name=_name(row),
+            address="" if escalation is None else text.masked(address) if address else "no address",
+            because=self._words.because(row),
+            line=self._words.line(row, is_reached=escalation is not None and escalation.facts.state is EscalationState.REACHED),
+            last_at=max([row.created_at, *(each.ended_at or each.started_at for each in row.attempts)]),
+            attempts=tuple(self._words.attempt(row, each) for each in row.attempts),
+            coming=() if escalation is None else tuple(self._coming(escalation.facts.id, row)),
         )
 
-    def _sentence(self, event: NextEvent) -> str:
-        return sentence(event, now=self._next_events.now, brief=self._brief)
-
-    def _because(self, row: NotificationFacts) -> str:
-        """Return why a notification is in its state, by its latest attempt."""
-        latest = counted(row)[-1:]
-        if not latest:
-            return row.reason or ("was not sent" if row.state is NotificationState.CANCELLED else "")
-        last = latest[0]
-        match row.state:
-            case NotificationState.SENT | NotificationState.DELIVERED:
-                return _vouched(last.evidence) if last.evidence else ""
-            case NotificationState.SENDING:
-                return f"being sent over {last.provider}"
-            case _:
-                reason = self._reason(row, last)
-                return f"{row.reason}; the last attempt: {reason}" if row.ended and reason else reason or row.reason
-
-    def _attempt(self, row: NotificationFacts, attempt: AttemptFacts) -> AttemptView:
-        if attempt.state is AttemptState.NOT_SENT:
-            return AttemptView(facts=attempt, result="not sent", tone=Tone.PLAIN, details=())
-        if attempt.result is None:
-            until = f"counts as in doubt at {self._brief(attempt.lease_until)} unless its result is recorded"
-            return AttemptView(facts=attempt, result="running", tone=Tone.UNSURE, details=(until,))
-        result, tone = _RESULTS[attempt.result]
-        return AttemptView(facts=attempt, result=result, tone=tone, details=tuple(self._details(row, attempt)))
-
-    def _details(self, row: NotificationFacts, attempt: AttemptFacts) -> Iterator[str]:
-        if reason := self._reason(row, attempt):
-            yield reason
-        if attempt.evidence is not None:
-            yield _vouched(attempt.evidence)
-        yield from (words for words, holds in self._remarks(attempt) if holds)
-        for note in self._status.notes:
-            if note.attempt_id == attempt.id:
-                yield f"noted at {self._brief(note.received_at)}: {_coded(note.code, note.reason)}"
-        if attempt.ended_at is not None:
-            yield f"took {(attempt.ended_at - attempt.started_at).total_seconds():.1f} s"
-
-    def _remarks(self, attempt: AttemptFacts) -> Iterator[tuple[str, bool]]:
-        awaited_at = attempt.receipt_due_at if attempt.result is Result.ACCEPTED else None
-        yield "" if awaited_at is None else f"a receipt is due by {self._brief(awaited_at)}", awaited_at is not None
-        yield "in one message with others", attempt.sent_with is not None
-        yield "was in doubt", attempt.is_doubted and attempt.result is not Result.IN_DOUBT
-        yield "the provider refuses us, not the recipient", attempt.is_our_fault
-        yield f"the provider asked to wait {attempt.retry_after_s or 0:g} s", attempt.retry_after_s is not None
-
-    def _reason(self, row: NotificationFacts, attempt: AttemptFacts) -> str:
-        """Return the meaning of an attempt's code; empty if it has none."""
-        return _coded(attempt.code, attempt.reason or (self._explain(row.channel, attempt.code) if attempt.code else ""))
+    def _coming(self, escalation_id: str, row: NotificationFacts) -> Iterator[str]:
+        if self._next_events is not None and row.state in IN_PROGRESS:
+            for each in self._next_events.escalations.get(escalation_id, ()):
+                if each.notification_id == row.id:
+                    yield sentence(each, now=self._next_events.now, brief=self._brief)
 
 
-def way(via: str) -> str:
-    """Return how somebody did something, after a blank; empty if it is unknown."""
-    return f" {HOW.get(via, f'through {via}')}" if via else ""
+def head(status: IncidentStatus, times: Times) -> tuple[tuple[str, str], ...]:
+    """Return what stands above the recipients of an incident: terms and texts."""
+    facts = status.facts
+    rows = [("Opened", times.full(facts.opened_at))]
+    if facts.times_seen > 1:
+        rows.append(("Came again", f"{facts.times_seen - 1:,} times, last at {times.brief(facts.last_seen_at)}"))
+    if series := firings(facts):
+        rows.append(("Series", series))
+    if facts.acknowledged_at is not None:
+        at = times.brief(facts.acknowledged_at)
+        rows.append(("Acknowledged", _by(status, facts.acknowledged_by, facts.acknowledged_via, at)))
+    if facts.resolved_at is not None:
+        lines = (line for line in reversed(status.transitions) if (line.row_id, line.event) == (facts.id, "resolved"))
+        via = next((line.detail.get("via", "") for line in lines), "")
+        rows.append(("Resolved", _by(status, facts.resolved_by, via, times.brief(facts.resolved_at))))
+    rows += [("Key", facts.key), ("Policy", facts.policy.name)]
+    more = (("Namespace", facts.namespace), ("Source", status.content.source or ""))
+    return (*rows, *((name, value) for name, value in more if value))
 
 
-def _vouched(evidence: Evidence) -> str:
-    """Return the source of a result: ``confirmed by the carrier``."""
-    how = "accepted" if evidence is Evidence.ACCEPTED else "confirmed"
-    return f"{how} by {VOUCHERS[evidence]}"
+def _by(status: IncidentStatus, who: str, via: str, at: str) -> str:
+    return f"by {status.name_of(who) or 'notifyflow'}{how(via)} at {at}"
 
 
-def _coded(code: str, meaning: str) -> str:
-    return f"{code}: {meaning}" if code and meaning else code or meaning
+def _name(row: NotificationFacts) -> str:
+    if row.incident_event is not None:
+        return f"{row.incident_event.subscriber} ({row.incident_event.event})"
+    if row.kind is Kind.PAGE:
+        return way(row.channel) if row.tier else f"{way(row.channel)} (as wished)"
+    return f"{way(row.channel)} (status update)"
 
 
 def _pages(escalation: EscalationStatus, tier: Tier) -> bool:
