@@ -25,9 +25,7 @@ class Configuration:
     """The usable contents of the files that the settings name, and all findings about them.
 
     Attributes:
-        policies: The policies by name.
         operations: The reachable operations recipients.
-        delivery: The delivery mode.
         preventing: The faults that prevent a start.
         faults: The other faults, and missing settings.
         warnings: Allowed settings that are risky or incomplete.

@@ -110,7 +110,7 @@ class NotifyFlow:
 
     @property
     def unrung(self) -> int:
-        """How many notifications no worker was told of, since the broker was unavailable; their next sweep finds them."""
+        """How many notifications were not rung for, since the broker was unavailable; the next sweep of a worker finds them."""
         return self._runtime.unrung
 
     def notify(
@@ -279,7 +279,7 @@ class NotifyFlow:
 
     @property
     def maintenance(self) -> "Maintenance":
-        """What checks, prunes and adopts the database, and forgets people."""
+        """The maintenance of the database: check, prune and adopt it, and forget people."""
         from notifyflow.app.maintenance import Maintenance
 
         return Maintenance(self._database, self._deps, self._settings.environment)

@@ -1,4 +1,4 @@
-"""Operators' first questions: what is unresolved, what is next, and which name a mistyped one resembles."""
+"""Answers the first questions of operators: open incidents, their next events, and the right name for a mistyped one."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -82,17 +82,17 @@ class Overview:
         return self._service.explain
 
     def opt_outs(self, addresses: Collection[str]) -> frozenset[tuple[str, str]]:
-        """Return the numbers among some addresses that have sent STOP, each with our number that they sent it to."""
+        """Return which of some addresses have sent STOP, in pairs with our number that received it."""
         self._database.prepare()
         return frozenset(self._database.store.read(lambda reads: reads.listings.opt_outs(addresses)))
 
     def similar_key(self, key: str, *, namespace: str | None = None) -> str | None:
-        """Return the incident's key that is most like this one, of the newest; None if none is."""
+        """Return the most similar key of the newest incidents; None if none is similar."""
         self._database.prepare()
         return _similar(key, self._database.store.read(lambda reads: reads.listings.keys(namespace, limit=_MOST_NAMES)))
 
     def similar_recipient(self, recipient_id: str) -> str | None:
-        """Return the recipient's id that is most like this one; None if none is."""
+        """Return the most similar recipient's id; None if none is similar."""
         self._database.prepare()
         return _similar(recipient_id, self._database.store.read(lambda reads: reads.listings.recipient_ids(limit=_MOST_NAMES)))
 

@@ -64,7 +64,7 @@ class Threads:
         return True
 
     def close(self) -> None:
-        """End the threads once the calls that were begun or wait are done."""
+        """End the threads after the calls that run or wait."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:

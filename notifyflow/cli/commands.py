@@ -74,7 +74,7 @@ class _Commands(TyperGroup):
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; at its end, say which damaged rows are not among what it shows."""
+        """Run a command; at its end, name the damaged rows that it left out."""
         from notifyflow.storage.insight.left_out import collecting
 
         with _until_nobody_reads(), collecting() as found:

@@ -87,8 +87,6 @@ class Service:
 
     Attributes:
         people: The people, and tests of whether they can be reached.
-        duty_warnings: Foreseeable faults of the duty.
-        rehearsals: The findings of the policies' rehearsal.
         rosters: The directory, and who is on duty.
         oncall: Who is on duty, and changes of it.
     """

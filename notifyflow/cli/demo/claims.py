@@ -18,7 +18,6 @@ class Witness:
     """Everything that can be observed after the demo.
 
     Attributes:
-        status: The incident, read from the database.
         operations: The operations incident; None without one.
         inbox: The messages that the stand-ins received, accepted or not.
         linked_page: The page behind the link in Ada's mail, as HTML.
@@ -80,7 +79,6 @@ class Scene:
         who: The recipient's id.
         summary: The rest of a sentence that begins with the recipient's name.
         quoted: The channel whose last message is shown; empty for none.
-        claims: The checks.
     """
 
     who: str

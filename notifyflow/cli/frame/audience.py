@@ -58,11 +58,9 @@ class Audience:
     Attributes:
         name: Who they are, in words.
         people: The recipients who are paged at once.
-        policy: The name of the policy.
         severity: The severity; the highest that the route's alerts can have, if it asks for some.
         route: The route that pages them; None if no route does.
         roster: Who is on duty, by the directory that the route stands in.
-        begins_at: When the incident begins.
     """
 
     name: str
@@ -90,7 +88,7 @@ def audiences(
     is_one: bool = True,
     at: datetime | None = None,
 ) -> list[Audience]:
-    """Return who is meant: one audience, or, unless ``is_one``, those of all routes if nobody is named.
+    """Return the audience that is named; if none is, those of all routes unless ``is_one``.
 
     A recipient is as many audiences as the routes to them have policies, unless one was chosen. Their incidents begin ``at`` an
     instant; None for now.

@@ -1,4 +1,4 @@
-"""What TAB completes beside commands and options: keys of incidents, schedules, people.
+"""Completes values at TAB: keys of incidents, schedules, people.
 
 It reads the database, and changes nothing there. Where the database is away, does not answer soon or is not ours, nothing is
 offered and nothing is said; schedules and people then come from the directory's file.

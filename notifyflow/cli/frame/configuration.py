@@ -29,10 +29,7 @@ class Report:
     """Everything that was found.
 
     Attributes:
-        connections: What was tried, and what not.
-        channels: The channels by name.
         paging: Each route of the directory to its policy, and what ends its paging.
-        faults: What is wrong.
         warnings: What is allowed, and risky or incomplete.
         hazards: What is allowed, and may leave a phone silent.
         unreached: Why nobody can be reached.

@@ -49,7 +49,6 @@ class Tries:
     Attributes:
         settings: The settings; those that are wrong have their default.
         wrong: The names of the wrong settings: nothing that they concern is tried.
-        channels: The channels by name.
     """
 
     settings: Settings
@@ -63,7 +62,7 @@ class Tries:
             yield from threads.map(_result, *zip(*tries, strict=True))
 
     def skip(self) -> Iterator[ConnectionTry]:
-        """Yield what would be tried."""
+        """Yield each connection as one that was not tried."""
         return (of for of, _ in self._tries())
 
     def _tries(self) -> Iterator[tuple[ConnectionTry, Try]]:

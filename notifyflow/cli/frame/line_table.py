@@ -23,8 +23,6 @@ class LineTable:
     """Rows of cells under names.
 
     Attributes:
-        names: The names of the columns.
-        rows: The rows.
         flexible: The name of the column that gives way: its texts are folded, or cut if they may not be.
         is_cut: Whether its texts are cut.
         block: Arranges the cells of a row where there is no room for a table.
@@ -37,7 +35,7 @@ class LineTable:
     block: Block
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw them in the width that there is."""
+        """Draw them in the given width."""
         widths = self._widths()
         room = options.max_width - sum(widths.values()) - _GAP * (len(widths) - 1) + widths[self.flexible]
         if room >= min(widths[self.flexible], LEAST):

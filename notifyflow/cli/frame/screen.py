@@ -30,7 +30,7 @@ UNLIMITED = 10_000
 
 
 class _Output(Console):
-    """Draws with the characters of the terminal's own encoding, and reports that nobody reads any more as other streams do."""
+    """Draws in the terminal's own encoding; a closed pipe raises ``BrokenPipeError``, as on other streams."""
 
     @property
     def encoding(self) -> str:

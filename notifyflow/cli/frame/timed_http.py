@@ -31,7 +31,6 @@ class HttpLimits:
         headers_s: Seconds for a request's headers, from the start of the connection or the request's first byte.
         body_s: Seconds for its body, from the end of its headers.
         response_s: Seconds for the client to read the response.
-        connections: How many connections are held.
         chunks: How many chunks a chunked body (RFC 9112, section 7.1) may have.
     """
 

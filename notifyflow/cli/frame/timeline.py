@@ -1,4 +1,4 @@
-"""How what happened to an incident looks on a terminal: a line for each entry, and for each kind of request that came in."""
+"""Draws the history of an incident and its inbound log on a terminal, a line for each entry."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The command that explains a provider's code, from the tables by which the installed channels classify what they are told."""
+"""The command that explains a provider's code, from the code tables of the installed channels."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,8 +30,6 @@ class Explained:
 
     Attributes:
         table: The title of the table: whose code it is.
-        code: The code as the table has it.
-        about: Its row.
     """
 
     table: str

@@ -102,7 +102,7 @@ def _block(cells: Cells) -> Cells:
 
 
 def ending(page: MessagePage) -> str:
-    """Return how a page of the log ends where there may be more; empty at the end of the log."""
+    """Return the line below a page of the log, which says how to see more; empty at the end of the log."""
     if page.searched_to is not None:
         return f"Searched back to {Times(None, system_now()).full(page.searched_to)}; for what is older, give --until."
     return "" if page.older is None else f"Only {len(page.messages)} are shown; there are more (--limit, --until)."

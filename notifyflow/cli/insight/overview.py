@@ -92,7 +92,7 @@ def show(flow: "notifyflow.NotifyFlow", wanted: IncidentFilter, limit: int, *, a
 
 
 def surroundings(paused: Sequence[Pause], notice: str) -> dict[str, Any]:
-    """Return what holds for all incidents, as JSON."""
+    """Return the pauses and the mark of messages, as JSON."""
     return {"pauses": pauses.documents(paused), "notice": notice or None}
 
 

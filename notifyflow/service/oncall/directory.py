@@ -49,11 +49,7 @@ def text_of(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A faultless version of the file.
-
-    Attributes:
-        changed_at: When the file was changed.
-    """
+    """A faultless version of the file."""
 
     document: str
     changed_at: datetime

@@ -28,7 +28,6 @@ class FeedContent:
     """The current content of a feed.
 
     Attributes:
-        content: The calendar.
         tag: Changes whenever the calendar does.
     """
 

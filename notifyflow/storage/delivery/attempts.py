@@ -60,13 +60,7 @@ class AttemptRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptToPoll:
-    """An attempt to poll.
-
-    Attributes:
-        provider_ref: The provider's id of the message.
-        receipt_due_at: Its receipt is overdue from then on.
-        times_polled: How often it was polled.
-    """
+    """An attempt to poll."""
 
     attempt_id: str
     channel: str

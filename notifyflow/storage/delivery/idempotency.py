@@ -16,7 +16,6 @@ class IdempotentResponse:
 
     Attributes:
         fingerprint: The digest of the request.
-        notified: The result of ``notify()``.
     """
 
     fingerprint: str

@@ -23,8 +23,6 @@ class ReplyCode:
 
     Attributes:
         code: Two digits or more.
-        incident_id: The incident that it acknowledges.
-        recipient_id: The recipient who acknowledges with it.
         is_shown: Whether the text shows it, since other incidents were open for the number when it was issued.
     """
 

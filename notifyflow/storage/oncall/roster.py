@@ -40,7 +40,6 @@ class StoredDirectory:
 
     Attributes:
         source: The digest of the file; empty before the first.
-        changed_at: When the file was changed.
     """
 
     source: str = ""
@@ -52,7 +51,6 @@ class StoredCalendar:
     """A stored calendar without its shifts.
 
     Attributes:
-        schedule: The name of its schedule.
         source: The digest of its URL.
         etag: The ``ETag`` of the last response; empty without one.
         last_modified: Its ``Last-Modified``; empty without one.
@@ -72,13 +70,7 @@ class StoredCalendar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredOverride:
-    """An override, and whether it was cancelled.
-
-    Attributes:
-    override: The override.
-    cancelled_at: When it was cancelled, or None.
-    cancelled_by: Who cancelled it, or None.
-    """
+    """An override, and whether it was cancelled."""
 
     override: Override
     cancelled_at: datetime | None

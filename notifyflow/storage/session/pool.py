@@ -90,9 +90,7 @@ class _Opening:
     """A connection that a separate thread opens.
 
     Attributes:
-        is_awaited: Whether a thread waits for it.
         is_over: Whether it is open and idle, or could not be opened.
-        error: Why it could not be opened.
     """
 
     def __init__(self) -> None:

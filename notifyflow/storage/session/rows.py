@@ -63,11 +63,7 @@ _EMPTY: Mapping[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url":
 
 
 class Rows:
-    """Reads facts through a transaction's connection; rows that cannot be read are left out.
-
-    Attributes:
-        unread: The rows that were left out.
-    """
+    """Reads facts through a transaction's connection; rows that cannot be read are left out."""
 
     def __init__(self, db: Database) -> None:
         self.db = db

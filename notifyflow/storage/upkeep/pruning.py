@@ -39,10 +39,6 @@ class Pruned:
 
     Attributes:
         incidents: Incidents, with their content and contacts.
-        escalations: Escalations.
-        notifications: Notifications.
-        attempts: Attempts.
-        receipts: Receipts.
         transitions: Lines of the log.
         notices: Notices to operations.
     """
