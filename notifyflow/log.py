@@ -56,7 +56,7 @@ def get_logger(name: str) -> Logger:
     return Logger(name)
 
 
-def place(error: BaseException) -> str:
+def source_line(error: BaseException) -> str:
     """Return where an error was raised, for the log; its text and traceback may hold personal data."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

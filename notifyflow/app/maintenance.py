@@ -140,11 +140,11 @@ class Maintenance:
         before = self._ready().clock.now() - older_than
         if not is_dry_run:
             roll_up_all(self._deps)
-        place: tuple[datetime, str] | None = _START
-        while place is not None:
+        cursor: tuple[datetime, str] | None = _START
+        while cursor is not None:
             began_at = time.monotonic()
-            step = self._count_step(place, before) if is_dry_run else prune_incidents(self._deps, place, before=before)
-            place = step.place
+            step = self._count_step(cursor, before) if is_dry_run else prune_incidents(self._deps, cursor, before=before)
+            cursor = step.cursor
             yield step.pruned
             if not is_dry_run:
                 time.sleep(time.monotonic() - began_at)
@@ -168,5 +168,5 @@ class Maintenance:
     def _audit(self, after_id: str, now: datetime) -> Audited:
         return self._store.read(lambda reads: reads.audits.page(after_id, now=now))
 
-    def _count_step(self, place: tuple[datetime, str], before: datetime) -> PruneStep:
-        return self._store.read(lambda reads: reads.prunable.incidents(place, before=before, limit=ROUNDS_A_STEP))
+    def _count_step(self, cursor: tuple[datetime, str], before: datetime) -> PruneStep:
+        return self._store.read(lambda reads: reads.prunable.incidents(cursor, before=before, limit=ROUNDS_A_STEP))

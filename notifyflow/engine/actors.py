@@ -8,7 +8,7 @@ import dramatiq
 from notifyflow.core.delivery.model import Severity
 from notifyflow.engine.broker.ring import queue_name
 from notifyflow.engine.reporter import RING_SIZE
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 
 _log = get_logger("notifyflow.engine")
 
@@ -45,7 +45,7 @@ def handle_ring(deliver: Deliver, channel: str, notification_ids: Sequence[str],
     try:
         deliver(channel, notification_ids, is_urgent=is_urgent)
     except Exception as error:  # noqa: BLE001 - the edge of the thread
-        _log.error("engine.ring_failed", channel=channel, error=type(error).__name__, place=place(error))
+        _log.error("engine.ring_failed", channel=channel, error=type(error).__name__, place=source_line(error))
 
 
 def _ring_handler(channel: str, deliver: Deliver, *, is_urgent: bool) -> Callable[..., None]:

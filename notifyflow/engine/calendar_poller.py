@@ -12,7 +12,7 @@ from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedules import Schedule
 from notifyflow.engine import threads
 from notifyflow.errors import InvalidCalendar, ProviderError, StorageUnavailable
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.oncall import calendars
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.oncall.roster import Rosters
@@ -79,7 +79,7 @@ class CalendarPoller:
             except StorageUnavailable:  # the sweeper says so
                 pass
             except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.calendar_poller_broke", error=type(error).__name__, place=place(error))
+                _log.error("engine.calendar_poller_broke", error=type(error).__name__, place=source_line(error))
             self._is_stopping.wait(self._every_s)
 
     def _read(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:
@@ -93,7 +93,7 @@ class CalendarPoller:
         except InvalidCalendar:
             self._note_fault(claimed, _UNUSABLE)
         except Exception as error:  # noqa: BLE001 - others write the file, and libraries read it
-            _log.error("engine.calendar_broke", schedule=schedule.name, error=type(error).__name__, place=place(error))
+            _log.error("engine.calendar_broke", schedule=schedule.name, error=type(error).__name__, place=source_line(error))
             self._note_fault(claimed, _BROKEN)
 
     def _fetch(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:

@@ -27,7 +27,7 @@ from notifyflow.errors import (
     StorageError,
     StorageUnavailable,
 )
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.delivery.sweep import unring
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, FollowUps
 
@@ -49,7 +49,7 @@ class Deliverer:
         channels: Name to channel.
         reporter: Reports the follow-ups of each transaction.
         send_budget: How long one send may take at most; an attempt whose lease ends sooner is released.
-        places: How many sends run at a time.
+        concurrency: How many sends run at a time.
         urgent_rings: Returns how many urgent rings wait for a thread.
         pause: Waits for some seconds.
         monitor: The lock on which threads wait for each other.
@@ -62,7 +62,7 @@ class Deliverer:
         reporter: Reporter,
         *,
         send_budget: timedelta,
-        places: int,
+        concurrency: int,
         urgent_rings: Callable[[], int] = lambda: 0,
         pause: Callable[[float], None] = time.sleep,
         monitor: Callable[[], AbstractContextManager[bool]] = threading.Condition,
@@ -71,13 +71,13 @@ class Deliverer:
         self._channels = channels
         self._reporter = reporter
         self._send_budget = send_budget
-        self._most = places
+        self._most = concurrency
         self._recorder = Recorder(deps, self._report, is_stopping=self._stops, pause=pause, monitor=monitor)
         self._pending_rings = PendingRings()
         release, owe = self._recorder.release, self._pending_rings.owe
         self._claimer = Claimer(deps, channels, report=self._report, release=release, owe=owe, monitor=monitor)
-        self._places = threading.BoundedSemaphore(places)
-        self._bulkheads = Bulkheads(places)
+        self._sends = threading.BoundedSemaphore(concurrency)
+        self._bulkheads = Bulkheads(concurrency)
         self._precedence = Precedence(urgent_rings)
         self._is_stopping = threading.Event()
         self._latencies: dict[str, timedelta] = {}
@@ -243,7 +243,7 @@ class Deliverer:
         return max(1, min(_MOST_AT_ONCE, self._deps.set_size, budget // max(latency, timedelta(milliseconds=1))))
 
     def _attempt(self, claimed: Claimed, recordings: Recordings) -> None:
-        with self._places:
+        with self._sends:
             if self._is_stopping.is_set() or not self._has_time(claimed):
                 self._recorder.release([claimed])
                 return
@@ -301,7 +301,7 @@ class Deliverer:
         except NotifyflowError as error:
             return with_condition(outcome_of(error), error, provider)
         except Exception as error:  # noqa: BLE001 - a third party's channel may raise anything, and may have sent before
-            _log.error("engine.channel_broke", **claimed.ids(), error=type(error).__name__, place=place(error))
+            _log.error("engine.channel_broke", **claimed.ids(), error=type(error).__name__, place=source_line(error))
             return Outcome(result=Result.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
 
     def _report(self, follow_ups: FollowUps) -> None:

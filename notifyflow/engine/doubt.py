@@ -12,7 +12,7 @@ from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import NotifyflowError
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies
 
@@ -53,7 +53,7 @@ def _search(finder: FindsSentMessages, provider: str, channel: str, message: Out
         _log.warning("engine.doubt_check_failed", **ids, error=type(error).__name__)
         return None
     except Exception as error:  # noqa: BLE001 - a channel of somebody else may raise anything, and the page has to go out
-        _log.error("engine.channel_broke", **ids, channel=channel, error=type(error).__name__, place=place(error))
+        _log.error("engine.channel_broke", **ids, channel=channel, error=type(error).__name__, place=source_line(error))
         return None
     _log.info("engine.doubt_checked", **ids, result=receipt.result.value if receipt and receipt.result else "unknown")
     return receipt

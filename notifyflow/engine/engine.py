@@ -45,7 +45,7 @@ class Engine:
         deps: The dependencies of the use cases.
         channels: Name to channel.
         send_budget: How long one send may take at most.
-        places: How many sends to one provider run at a time.
+        concurrency: How many sends to one provider run at a time.
         bell: Rings for due notifications; None for the broker's own.
         is_alone: Whether rings end with the process: earlier ones are then rung again at once.
         heartbeat: Pings an outside monitor, or None.
@@ -60,14 +60,14 @@ class Engine:
         channels: Mapping[str, Channel],
         *,
         send_budget: timedelta,
-        places: int,
+        concurrency: int,
         bell: Bell | None = None,
         is_alone: bool = False,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
         roster_loops: Sequence[RosterLoop] = (),
     ) -> None:
-        self._local_bell = LocalBell(self._deliver, with_reserve(places))
+        self._local_bell = LocalBell(self._deliver, with_reserve(concurrency))
         recaller = Recaller(channels, deps.delivery)
         self.reporter = Reporter(bell or BrokerBell(broker), deps, recaller, self._local_bell)
         self._broker = broker
@@ -80,7 +80,7 @@ class Engine:
             channels,
             self.reporter,
             send_budget=send_budget,
-            places=with_reserve(places),
+            concurrency=with_reserve(concurrency),
             urgent_rings=self._urgent_rings,
         )
         self._rollup_loop = RollupLoop(deps)
@@ -163,9 +163,9 @@ class Engine:
         return sum(item.priority == URGENT for item in self._waiting_rings())
 
 
-def with_reserve(places: int) -> int:
+def with_reserve(concurrency: int) -> int:
     """Return how many threads serve a number of places at each provider, so that some are left if one provider hangs."""
-    return places + ceil(places / 2)
+    return concurrency + ceil(concurrency / 2)
 
 
 class EmbeddedEngine:
@@ -177,7 +177,7 @@ class EmbeddedEngine:
         channels: Mapping[str, Channel],
         *,
         send_budget: timedelta,
-        places: int,
+        concurrency: int,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
         roster_loops: Sequence[RosterLoop] = (),
@@ -188,13 +188,13 @@ class EmbeddedEngine:
             deps,
             channels,
             send_budget=send_budget,
-            places=places,
+            concurrency=concurrency,
             is_alone=True,
             heartbeat=heartbeat,
             queue=queue,
             roster_loops=roster_loops,
         )
-        self._worker = Worker(broker, worker_threads=with_reserve(places), worker_timeout=_POLL_MS)
+        self._worker = Worker(broker, worker_threads=with_reserve(concurrency), worker_timeout=_POLL_MS)
         self.reporter = self._engine.reporter
 
     def start(self) -> None:
@@ -219,7 +219,7 @@ class EngineMiddleware(Middleware):
         channels: Mapping[str, Channel],
         *,
         send_budget: timedelta,
-        places: int,
+        concurrency: int,
         bell: Bell | None = None,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
@@ -230,7 +230,7 @@ class EngineMiddleware(Middleware):
             deps,
             channels,
             send_budget=send_budget,
-            places=places,
+            concurrency=concurrency,
             bell=bell,
             heartbeat=heartbeat,
             queue=queue,

@@ -12,7 +12,7 @@ from notifyflow.core.delivery.retry import pause_s
 from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.transaction.ports import Dependencies
 
@@ -82,7 +82,7 @@ class Poller:
         except StorageUnavailable as error:
             _log.warning("engine.storage_unavailable", waited_s=error.waited_s)
         except Exception as error:  # noqa: BLE001 - the edge of the thread
-            _log.error("engine.poller_broke", error=type(error).__name__, place=place(error))
+            _log.error("engine.poller_broke", error=type(error).__name__, place=source_line(error))
         return False
 
     def _handle(self, parcel: Parcel) -> bool:
@@ -99,7 +99,7 @@ class Poller:
             except StorageUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - one message must not hold up all others
-                _log.error("engine.message_broke", error=type(error).__name__, place=place(error))
+                _log.error("engine.message_broke", error=type(error).__name__, place=source_line(error))
                 return False
             self._queue.delete(parcel)
         return True

@@ -11,7 +11,7 @@ from notifyflow.core.oncall.hand_overs import to_tell
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.engine import threads
 from notifyflow.errors import StorageUnavailable
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.oncall import hand_overs
 from notifyflow.service.delivery.use_cases import UseCases
 
@@ -66,5 +66,5 @@ class HandOverTeller:
             except StorageUnavailable:  # the sweeper says so
                 pass
             except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.hand_over_teller_broke", error=type(error).__name__, place=place(error))
+                _log.error("engine.hand_over_teller_broke", error=type(error).__name__, place=source_line(error))
             self._is_stopping.wait(self._every_s)

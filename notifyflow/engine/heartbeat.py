@@ -10,7 +10,7 @@ from datetime import timedelta
 from notifyflow.channels.monitor import Monitor
 from notifyflow.engine import threads
 from notifyflow.errors import ProviderError, StorageUnavailable
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.upkeep.heartbeat import Pulse, beat
 
@@ -60,7 +60,7 @@ class Heartbeat:
             except StorageUnavailable:  # the sweeper logs it
                 self._withheld = "storage_unavailable"
             except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.heartbeat_broke", error=type(error).__name__, place=place(error))
+                _log.error("engine.heartbeat_broke", error=type(error).__name__, place=source_line(error))
 
     def _turn(self) -> None:
         if time.monotonic() > self._clean_until:

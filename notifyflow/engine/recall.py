@@ -11,7 +11,7 @@ from notifyflow.channels.provider_protocols import Recalls
 from notifyflow.core.limits.mode import LIVE, Delivery, Mode
 from notifyflow.engine import threads
 from notifyflow.errors import ProviderError
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.transaction.ports import Recall
 
 _log = get_logger("notifyflow.engine")
@@ -59,6 +59,6 @@ class Recaller:
             except ProviderError as error:
                 _log.warning("engine.recall_failed", **ids, error=type(error).__name__, code=error.code)
             except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.recall_broke", **ids, error=type(error).__name__, place=place(error))
+                _log.error("engine.recall_broke", **ids, error=type(error).__name__, place=source_line(error))
         with self._lock:
             self._running.discard(threading.current_thread())

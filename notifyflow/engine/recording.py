@@ -13,7 +13,7 @@ from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.retry import pause_s
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
 from notifyflow.pipeline.transaction.group_commit import GroupCommit, PendingItem
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies, FollowUps
@@ -168,7 +168,7 @@ class Recorder:
                     return self._again(each, recording)
                 _log.error("engine.attempt_unrecorded", **ids)
             case _:
-                _log.error("engine.attempt_unrecorded", **ids, error=type(result).__name__, place=place(result))
+                _log.error("engine.attempt_unrecorded", **ids, error=type(result).__name__, place=source_line(result))
         return None
 
     def _again(self, each: _Open, recording: Recording) -> _Open:

@@ -10,7 +10,7 @@ from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.ports import Bell
 from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.delivery.sweep import unring
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, Recall
 from notifyflow.storage.delivery.work import Due
@@ -85,7 +85,7 @@ class Reporter:
                 "engine.outage_over", began_at=outage.began_at.isoformat(), lasted_s=round(outage.length.total_seconds(), 1)
             )
         for error in follow_ups.broken:
-            _log.error("engine.row_broken", error=type(error).__name__, place=place(error))
+            _log.error("engine.row_broken", error=type(error).__name__, place=source_line(error))
         for aside in follow_ups.set_aside:
             _log.error(
                 "engine.row_set_aside",

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from notifyflow.errors import CommitUnknown, StorageUnavailable
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.rollup import EVERY, roll_up
 from notifyflow.pipeline.transaction.ports import Dependencies
 
@@ -33,7 +33,7 @@ class RollupLoop:
             _log.warning("engine.storage_unavailable", waited_s=error.waited_s, reason=error.reason)
             has_more = False
         except Exception as error:  # noqa: BLE001 - a damaged row may raise anything, and metrics must not hold up a page
-            _log.error("engine.fold_broke", error=type(error).__name__, place=place(error))
+            _log.error("engine.fold_broke", error=type(error).__name__, place=source_line(error))
             has_more = False
         self._due_at = None if has_more else now + EVERY
 

@@ -14,7 +14,7 @@ from notifyflow.core.limits.mode import Mode
 from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.delivery.receive import claim_poll, find_attempts_to_poll, receive
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.storage.delivery.attempts import AttemptToPoll
@@ -83,7 +83,7 @@ class StatusPoller:
             except StorageUnavailable:  # the sweeper says so
                 continue
             except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.status_poller_broke", error=type(error).__name__, place=place(error))
+                _log.error("engine.status_poller_broke", error=type(error).__name__, place=source_line(error))
 
     def _fetch(self, provider: FetchesStatus, attempt: AttemptToPoll) -> bool:
         """Fetch the status of one attempt; return whether the provider answered."""

@@ -8,7 +8,7 @@ from notifyflow.core.delivery.ports import Clock
 from notifyflow.core.delivery.retry import pause_s
 from notifyflow.engine import threads
 from notifyflow.errors import StorageUnavailable
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 
 _log = get_logger("notifyflow.engine")
 
@@ -67,7 +67,7 @@ class Sweeper:
             _log.warning("engine.storage_unavailable", waited_s=error.waited_s, reason=error.reason)
             return self._pause_after_fault()
         except Exception as error:  # noqa: BLE001 - the edge of the thread
-            _log.error("engine.sweep_broke", error=type(error).__name__, place=place(error))
+            _log.error("engine.sweep_broke", error=type(error).__name__, place=source_line(error))
             return self._pause_after_fault()
         if wake_at is None or not is_clean:  # a row that breaks the sweep stays due: no reason to hurry
             return _LONGEST_PAUSE_S

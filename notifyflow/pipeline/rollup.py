@@ -34,16 +34,20 @@ def roll_up(deps: Dependencies, *, limit: int | None = None, is_due_at_once: boo
     now = deps.clock.now()
 
     def body(ledger: Ledger) -> bool:
-        place = ledger.rollups.lock()
-        if place is None:
+        position = ledger.rollups.lock()
+        if position is None:
             return False
-        if not is_due_at_once and place.rolled_up_at is not None and place.rolled_up_at <= now < place.rolled_up_at + EVERY:
+        if (
+            not is_due_at_once
+            and position.rolled_up_at is not None
+            and position.rolled_up_at <= now < position.rolled_up_at + EVERY
+        ):
             return False
-        if place.is_elsewhere:
-            ledger.rollups.begin_anew(place)
+        if position.is_elsewhere:
+            ledger.rollups.begin_anew(position)
             return True
-        read = ledger.rollups.read(place, limit=limit or min(_LINES, deps.set_size * _LINES_A_SLOT))
-        ledger.rollups.store(place, read, count(read.logged), now=now)
+        read = ledger.rollups.read(position, limit=limit or min(_LINES, deps.set_size * _LINES_A_SLOT))
+        ledger.rollups.store(position, read, count(read.logged), now=now)
         return not read.is_last
 
     return deps.transactions.run(body)

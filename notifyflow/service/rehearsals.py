@@ -10,7 +10,7 @@ from notifyflow.core.intake.policy_validation import hazards
 from notifyflow.core.intake.validation import check_recipients
 from notifyflow.core.oncall.directory import Directory
 from notifyflow.errors import Fault
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.service.oncall.roster import Rosters
 
@@ -34,7 +34,7 @@ def rehearsed(
     found = rehearse(policies, people, operations, models, calling)
     for each in found:
         if isinstance(each, Broken):
-            _log.error("app.rehearsal_broke", policy=each.policy, error=each.name, place=place(each.error))
+            _log.error("app.rehearsal_broke", policy=each.policy, error=each.name, place=source_line(each.error))
     return found
 
 
@@ -72,7 +72,7 @@ class Rehearsals:
             found = rehearsed(self._policies, self._people(directory), self._deps.operations, models, self._deps.calling)
             faults = tuple(each.fault for each in found)
         except Exception as error:  # noqa: BLE001 - otherwise it would seem to go on for ever
-            _log.error("app.rehearsal_broke", error=type(error).__name__, place=place(error))
+            _log.error("app.rehearsal_broke", error=type(error).__name__, place=source_line(error))
             faults = (Fault("policies", f"the rehearsal broke: {type(error).__name__}", "Find app.rehearsal_broke in the log"),)
         with self._lock:
             if self._begun is directory:

@@ -21,7 +21,7 @@ from notifyflow.storage.delivery.operations import Operations
 from notifyflow.storage.delivery.outbox import Entry, Outbox
 from notifyflow.storage.delivery.providers import Providers
 from notifyflow.storage.delivery.replies import Replies, ReplyCode
-from notifyflow.storage.delivery.set_aside import DamagedPlace, SetAsides, Tried
+from notifyflow.storage.delivery.set_aside import DamagedRow, SetAsides, Tried
 from notifyflow.storage.delivery.steps import Steps
 from notifyflow.storage.delivery.work import Due, Work
 from notifyflow.storage.inbound_log import InboundLog
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["AttemptRef", "AttemptToPoll", "DamagedPlace", "Due", "Entry", "Ledger", "Line", "ReplyCode", "Tried", "Unread"]
+__all__ = ["AttemptRef", "AttemptToPoll", "DamagedRow", "Due", "Entry", "Ledger", "Line", "ReplyCode", "Tried", "Unread"]
 
 
 class Ledger:

@@ -23,7 +23,7 @@ from notifyflow.storage.session.pool import ForkedInside, Pool
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
-    from notifyflow.storage.session.joined import DatabasePlace
+    from notifyflow.storage.session.joined import DatabaseIdentity
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Store:
         """
         self._dialect = dialect_for(database_url)
         self._pool = Pool(self._dialect, pool_size)
-        self._place: DatabasePlace | None = None
+        self._identity: DatabaseIdentity | None = None
 
     @property
     def is_embedded(self) -> bool:
@@ -99,16 +99,16 @@ class Store:
         if self.is_embedded:
             remedy = "Use PostgreSQL for both, or call notify() without a connection after your commit"
             raise UnsuitableConnection("the database of notifyflow is an SQLite file", remedy)
-        from notifyflow.storage.session.joined import Joined, place_of
+        from notifyflow.storage.session.joined import Joined, identity_of
 
         joined = Joined(connection)
-        place = self._place
-        if place is None or not joined.is_at(place):  # the server may have been started again
-            place = self._place = self._repeat(place_of, self._deadline(_TIMEOUT_S), TransactionMode.READ)
-            if not joined.is_at(place):
+        identity = self._identity
+        if identity is None or not joined.is_at(identity):  # the server may have been started again
+            identity = self._identity = self._repeat(identity_of, self._deadline(_TIMEOUT_S), TransactionMode.READ)
+            if not joined.is_at(identity):
                 remedy = "Connect to the server and database that NOTIFYFLOW_DATABASE_URL names"
                 raise UnsuitableConnection("it is one to another database than that of notifyflow", remedy)
-        return joined.run(lambda db: Ledger(UnitOfWork(db)).run(use_case), place.schema)
+        return joined.run(lambda db: Ledger(UnitOfWork(db)).run(use_case), identity.schema)
 
     def read(self, query: Callable[[Reads], T]) -> T:
         """Read one consistent state; the query may run more than once.

@@ -121,7 +121,7 @@ class Driver:
                 self.flow.channels,
                 self.flow.reporter,
                 send_budget=timedelta(seconds=settings.send_budget_s),
-                places=settings.concurrent_sends,
+                concurrency=settings.concurrent_sends,
             )
             self._poller = StatusPoller(self.flow.deps, self.flow.channels, self.flow.reporter)
             self._stack = stack.pop_all()

@@ -25,7 +25,7 @@ from notifyflow.errors import (
     TooManyLogins,
     UnreadableRow,
 )
-from notifyflow.log import get_logger, place
+from notifyflow.log import get_logger, source_line
 from notifyflow.storage.insight import left_out
 from notifyflow.web import health, health_page, home, integrations, login
 from notifyflow.web.delivery import acknowledge, api, callbacks
@@ -128,7 +128,7 @@ class OuterMiddleware:
         except ClientDisconnect:
             return
         except Exception as error:
-            _log.error("web.request_failed", error=type(error).__name__, place=place(error))
+            _log.error("web.request_failed", error=type(error).__name__, place=source_line(error))
             if is_begun:
                 raise
             if problems.is_for_program(scope):

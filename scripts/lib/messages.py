@@ -95,7 +95,7 @@ def _operations(severity: Severity) -> Incident:
         body=failures.body(failed, notices, ZoneInfo(ADA.timezone)),
         severity=severity,
         source="notifyflow",
-        url=failures.place(failed),
+        url=failures.url(failed),
         labels=failures.links(failed),
     )
 

@@ -400,7 +400,7 @@ class Scenario:
             self._outside.channels,
             reporter,
             send_budget=self._variant.send_budget,
-            places=1000,
+            concurrency=1000,
             urgent_rings=self._broker.urgent_rings,
             pause=self.world.sleep,
             monitor=partial(Monitor, self.world),

@@ -222,7 +222,7 @@ def links(failures: Sequence[Failure]) -> Mapping[str, str]:
     return found
 
 
-def place(failures: Sequence[Failure]) -> str | None:
+def url(failures: Sequence[Failure]) -> str | None:
     """Return the link to the incident of the newest failure, or else its own URL."""
     return (failures[0].link or failures[0].url) if failures else None
 

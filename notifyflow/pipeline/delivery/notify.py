@@ -242,6 +242,6 @@ _STORE = SetUseCase(
     _load,
     _store,
     lambda tx, loaded: loaded[0].store(tx),
-    place=lambda submitted: ("key", *submitted.name),
+    blames=lambda submitted: ("key", *submitted.name),
     counts_most=lambda submitted: True,
 )

@@ -129,7 +129,7 @@ def words(tx: Transaction, *, incident_id: str, content: Incident, contact: Cont
     notices = tx.ledger.operations.notices(since=tx.ledger.incidents.get(incident_id).opened_at)
     paths = tx.ledger.operations.silent_paths(incident_id)
     body = failures.body(failed, notices, ZoneInfo(contact.timezone), paths=paths)
-    return replace(content, body=body, url=failures.place(failed), labels=failures.links(failed))
+    return replace(content, body=body, url=failures.url(failed), labels=failures.links(failed))
 
 
 def _open(tx: Transaction, *, is_failure: bool, round_at: datetime | None = None) -> IncidentFacts:
@@ -169,7 +169,7 @@ def _say(tx: Transaction, incident: IncidentFacts) -> None:
     paths = tx.ledger.operations.silent_paths(incident.id)
     title = failures.headline(failed, notices, uncounted, paths) if failed or notices or paths else content.title
     body = failures.body(failed, notices, paths=paths)
-    tx.ledger.incidents.set_content(incident.id, replace(content, title=title, body=body, url=failures.place(failed)))
+    tx.ledger.incidents.set_content(incident.id, replace(content, title=title, body=body, url=failures.url(failed)))
 
 
 def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failure]:

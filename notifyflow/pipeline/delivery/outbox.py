@@ -93,5 +93,5 @@ def _begin(tx: Transaction, incident: IncidentFacts) -> None:
     series.look_into(tx, incident.id)
 
 
-CARRY_OUT = SetUseCase("carry out", lambda tx, entries: None, _carry_out, place=lambda entry: ("outbox", entry.id))
+CARRY_OUT = SetUseCase("carry out", lambda tx, entries: None, _carry_out, blames=lambda entry: ("outbox", entry.id))
 """Pages for a submission after the application's commit, as if it came now; does nothing if that was done."""

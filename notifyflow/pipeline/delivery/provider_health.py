@@ -127,7 +127,7 @@ def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Ob
         if checked := _recheck(tx, obstacle, channel, is_urgent=is_urgent(row)):
             _defer(tx, [(row, checked)])
 
-    deferring = SetUseCase("defer", load, handle, place=lambda one: ("notification", one[0].id))
+    deferring = SetUseCase("defer", load, handle, blames=lambda one: ("notification", one[0].id))
     done = deferring.run(deps, use_case.run(deps, find).value)
     if done.interruption is not None:
         raise done.interruption

@@ -236,17 +236,19 @@ def _apply_missed(tx: Transaction, loaded: tuple[Mapping[Receipt, AttemptRef], C
         apply_receipts(tx, matched[receipt], [receipt], carried)
 
 
-def _place(received: Received) -> tuple[str, ...] | None:
+def _blames(received: Received) -> tuple[str, ...] | None:
     attempt_id = received.receipt.attempt_id
     return None if attempt_id is None else ("attempt", attempt_id)
 
 
-_RECEIVE = SetUseCase("receive", _load, _receive, place=_place, counts_most=lambda received: received.receipt.is_acknowledgement)
+_RECEIVE = SetUseCase(
+    "receive", _load, _receive, blames=_blames, counts_most=lambda received: received.receipt.is_acknowledgement
+)
 MISSED = SetUseCase(
     "match",
     _load_missed,
     _apply_missed,
-    place=lambda receipt: ("receipt", receipt.event_id),
+    blames=lambda receipt: ("receipt", receipt.event_id),
     counts_most=lambda receipt: receipt.is_acknowledgement,
 )
 """Applies waiting receipts of known attempts, unless another process does."""

@@ -193,5 +193,5 @@ def _leased(row: NotificationFacts, lease: Lease) -> AttemptFacts:
     raise Fenced(lease.attempt_id)
 
 
-_RECORD = SetUseCase("record", _load_recordings, _record, place=lambda recording: ("attempt", recording.lease.attempt_id))
-_RELEASE = SetUseCase("release", _load_releases, _release, place=lambda released: ("attempt", released.lease.attempt_id))
+_RECORD = SetUseCase("record", _load_recordings, _record, blames=lambda recording: ("attempt", recording.lease.attempt_id))
+_RELEASE = SetUseCase("release", _load_releases, _release, blames=lambda released: ("attempt", released.lease.attempt_id))

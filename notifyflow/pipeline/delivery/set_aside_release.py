@@ -83,6 +83,6 @@ CATCH_UP: SetUseCase[Tried, None, None] = SetUseCase(
     "catch up",
     lambda tx, rows: None,
     lambda tx, loaded, row: catch_up(tx, row.incident_id),
-    place=lambda row: (row.machine, row.row_id),
+    blames=lambda row: (row.machine, row.row_id),
 )
 _RELEASE = SetUseCase("mended", lambda tx, row_ids: None, _release)

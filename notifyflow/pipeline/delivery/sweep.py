@@ -227,10 +227,12 @@ def _start_rounds(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
     _pass_time(tx, due[0][0], only=[escalation_id for _, escalation_id in due])
 
 
-_EXPIRE_LEASES = SetUseCase("expire leases", _load_leases, _expire_lease, place=lambda ref: ("notification", ref.notification_id))
-_DECIDE = SetUseCase("decide", _load_due, _decide, place=lambda due: ("escalation", due[1]))
-_GO_ON = SetUseCase("go on", lambda tx, items: None, _go_on, place=lambda incident_id: ("incident", incident_id))
-_START_ROUNDS = SetUseCase("start rounds", _start_rounds, lambda tx, loaded, due: None, place=lambda due: ("escalation", due[1]))
+_EXPIRE_LEASES = SetUseCase(
+    "expire leases", _load_leases, _expire_lease, blames=lambda ref: ("notification", ref.notification_id)
+)
+_DECIDE = SetUseCase("decide", _load_due, _decide, blames=lambda due: ("escalation", due[1]))
+_GO_ON = SetUseCase("go on", lambda tx, items: None, _go_on, blames=lambda incident_id: ("incident", incident_id))
+_START_ROUNDS = SetUseCase("start rounds", _start_rounds, lambda tx, loaded, due: None, blames=lambda due: ("escalation", due[1]))
 
 
 def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None) -> tuple[FollowUps, _Noted]:
@@ -300,7 +302,9 @@ def _mark_rung(tx: Transaction, due: Sequence[Due]) -> None:
 
 
 _TIDYING: Sequence[Callable[[Transaction, int], None]] = (_disown, _forget_bodies, _forget_codes)
-_MARK_RUNG = SetUseCase("ring", _mark_rung, lambda tx, loaded, due: None, place=lambda due: ("notification", due.notification_id))
+_MARK_RUNG = SetUseCase(
+    "ring", _mark_rung, lambda tx, loaded, due: None, blames=lambda due: ("notification", due.notification_id)
+)
 
 
 def unring(deps: Dependencies, notification_ids: Collection[str]) -> Collection[str]:

@@ -178,8 +178,8 @@ class GroupCommit(Generic[Item, T]):
         """Add an item, an urgent one behind other urgent ones; it is committed when a thread waits for it or for a neighbour."""
         pending: PendingItem[Item, T] = PendingItem(item, is_urgent, until)
         with self._monitor:
-            place = sum(each.is_urgent for each in self._waiting) if is_urgent else len(self._waiting)
-            self._waiting.insert(place, pending)
+            index = sum(each.is_urgent for each in self._waiting) if is_urgent else len(self._waiting)
+            self._waiting.insert(index, pending)
         return pending
 
     def wait_for(self, items: Sequence[PendingItem[Item, T]], *, until: ItemDeadline | None = None) -> None:

@@ -6,7 +6,7 @@ from notifyflow.core.delivery import set_aside
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.errors import Contended, IllegalMove, InvalidPolicy, Refused, StorageError, StorageUnavailable, UnreadableRow
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.storage.ledger import DamagedPlace, Unread
+from notifyflow.storage.ledger import DamagedRow, Unread
 
 _NAMED = frozenset({"incident", "escalation", "notification", "step", "attempt", "receipt", "outbox"})
 """The tables whose rows are set aside by their own ids."""
@@ -42,17 +42,17 @@ def as_refusal(error: Exception) -> Exception:
     return error
 
 
-def blamed(place: tuple[str, ...], error: Exception) -> list[DamagedPlace]:
+def blamed(row: tuple[str, ...], error: Exception) -> list[DamagedRow]:
     """Return the rows that an error sets aside: the row at hand, given with its kind, and the unreadable one, if any."""
-    machine, *ids = place
-    places = [_place(machine, tuple(ids), error)]
+    machine, *ids = row
+    damaged = [_damaged_row(machine, tuple(ids), error)]
     if isinstance(error, UnreadableRow) and error.table in _NAMED - {machine} and error.row_id:
-        places.append(_place(error.table, (error.row_id,), error))
-    return places
+        damaged.append(_damaged_row(error.table, (error.row_id,), error))
+    return damaged
 
 
-def _place(machine: str, ids: tuple[str, ...], error: Exception) -> DamagedPlace:
-    """Return where an error showed damage."""
+def _damaged_row(machine: str, ids: tuple[str, ...], error: Exception) -> DamagedRow:
+    """Return the row in which an error showed damage."""
     relation, code, what = "", type(error).__name__, "a rule cannot be applied to it"
     match error:
         case UnreadableRow():
@@ -61,20 +61,20 @@ def _place(machine: str, ids: tuple[str, ...], error: Exception) -> DamagedPlace
             relation, code, what = error.table, error.code or code, "the database refuses to write it"
         case Contended():
             relation, code, what = error.table, error.code or "changed", "what is to be written collides with what is there"
-    return DamagedPlace(machine=machine, ids=ids, relation=relation.removeprefix("notifyflow_"), code=code, what=what)
+    return DamagedRow(machine=machine, ids=ids, relation=relation.removeprefix("notifyflow_"), code=code, what=what)
 
 
-def places_of(unread: Iterable[Unread]) -> list[DamagedPlace]:
-    """Return the places of unreadable rows, each once; rows without their own id are left out."""
+def damaged_rows_of(unread: Iterable[Unread]) -> list[DamagedRow]:
+    """Return the unreadable rows as damaged ones, each once; rows without their own id are left out."""
     found = {(each.table, each.row_id): each for each in unread if each.table in _NAMED and each.row_id}
-    return [_place(table, (row_id,), each.error()) for (table, row_id), each in found.items()]
+    return [_damaged_row(table, (row_id,), each.error()) for (table, row_id), each in found.items()]
 
 
-def write(tx: Transaction, places: Collection[DamagedPlace], *, is_told: bool) -> list[SetAside]:
+def write(tx: Transaction, damaged: Collection[DamagedRow], *, is_told: bool) -> list[SetAside]:
     """Set rows aside, and tell operations once for each; return those that were not set aside already."""
     rows = []
-    for place in places:
-        if (added := tx.ledger.set_asides.add(place, now=tx.now)) is None:
+    for each in damaged:
+        if (added := tx.ledger.set_asides.add(each, now=tx.now)) is None:
             continue
         row, is_operations = added
         rows.append(row)

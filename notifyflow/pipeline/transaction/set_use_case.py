@@ -11,7 +11,7 @@ from notifyflow.pipeline.transaction.halving import SetPart, SetParts
 from notifyflow.pipeline.transaction.journal import CutShort, is_looked_up
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.storage.ledger import DamagedPlace
+from notifyflow.storage.ledger import DamagedRow
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -51,7 +51,7 @@ class SetUseCase(Generic[Item, Loaded, T]):
         load: Locks and reads, with as many statements for all items as for one.
         handle: Handles one item, with the result of ``load``; it sees the changes of the items before it.
         finish: Writes what the items have in common, after the last one.
-        place: Returns the kind and id of the row to set aside if the item is damaged; None if there is none.
+        blames: Returns the kind and id of the row to set aside if the item is damaged; None if there is none.
         counts_most: Whether an item is to be handled although a row of it cannot be written; see ``sparing``.
     """
 
@@ -59,7 +59,7 @@ class SetUseCase(Generic[Item, Loaded, T]):
     load: Callable[[Transaction, Sequence[Item]], Loaded]
     handle: Callable[[Transaction, Loaded, Item], T]
     finish: Callable[[Transaction, Loaded], None] = lambda tx, loaded: None
-    place: Callable[[Item], tuple[str, ...] | None] = lambda item: None
+    blames: Callable[[Item], tuple[str, ...] | None] = lambda item: None
     counts_most: Callable[[Item], bool] = lambda item: False
 
     def run(self, deps: Dependencies, items: Sequence[Item]) -> SetResult[T]:
@@ -182,10 +182,10 @@ class _SetRun(Generic[Item, Loaded, T]):
         self._results.update(found)
         self._follow_ups += follow_ups
 
-    def _damaged(self, results: Sequence[T | Exception]) -> Iterator[DamagedPlace]:
+    def _damaged(self, results: Sequence[T | Exception]) -> Iterator[DamagedRow]:
         for item, result in zip(self._items, results, strict=True):
-            if isinstance(result, Exception) and set_aside.is_damage(result) and (place := self._kind.place(item)):
-                yield from set_aside.blamed(place, result)
+            if isinstance(result, Exception) and set_aside.is_damage(result) and (row := self._kind.blames(item)):
+                yield from set_aside.blamed(row, result)
 
 
 def keep_apart(is_operations: Sequence[bool]) -> None:

@@ -82,8 +82,8 @@ def run(deps: Dependencies, body: Callable[[Transaction], T]) -> Committed[T]:
                 found = _find(deps, act, machines, left)
             left |= found
             tries = use_case.ALONE if found else None  # others were in the way: as long as there is time
-    places = [place for row_id, error in left.items() for place in set_aside.blamed((machines[row_id], row_id), error)]
-    return Committed(done.value, done.follow_ups + use_case.put_aside(deps, places))
+    damaged = [row for row_id, error in left.items() for row in set_aside.blamed((machines[row_id], row_id), error)]
+    return Committed(done.value, done.follow_ups + use_case.put_aside(deps, damaged))
 
 
 def _find(deps: Dependencies, act: _Act[T], machines: Mapping[str, str], left: Collection[str]) -> dict[str, Exception]:

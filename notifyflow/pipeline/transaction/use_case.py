@@ -12,7 +12,7 @@ from notifyflow.pipeline.transaction import set_aside
 from notifyflow.pipeline.transaction.journal import CutShort, JournalEntry, next_note
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.storage.ledger import DamagedPlace, Ledger, Line, Unread
+from notifyflow.storage.ledger import DamagedRow, Ledger, Line, Unread
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -157,25 +157,25 @@ def _was_done(deps: Dependencies, done: object, waited_s: float) -> bool:
 def set_aside_unread(deps: Dependencies, unread: Sequence[Unread]) -> FollowUps:
     """Set unreadable rows aside."""
     with suppress(CutShort):  # they will be met again
-        return put_aside(deps, set_aside.places_of(unread)) if unread else NOTHING
+        return put_aside(deps, set_aside.damaged_rows_of(unread)) if unread else NOTHING
     return NOTHING
 
 
-def put_aside(deps: Dependencies, places: Sequence[DamagedPlace]) -> FollowUps:
+def put_aside(deps: Dependencies, damaged: Sequence[DamagedRow]) -> FollowUps:
     """Set damaged rows aside, each for five minutes; return the follow-ups.
 
     Operations is told in the same transaction, unless the rows of that report are damaged themselves. If the database does not
     answer, the rows will be met again.
     """
-    if not places:
+    if not damaged:
         return NOTHING
     with suppress(StorageUnavailable):
         try:
-            done = _run(deps, partial(set_aside.write, places=places, is_told=True), tries=ALONE)
+            done = _run(deps, partial(set_aside.write, damaged=damaged, is_told=True), tries=ALONE)
         except DAMAGE as error:
             if not set_aside.is_damage(error):
                 raise
-            done = _run(deps, partial(set_aside.write, places=places, is_told=False), tries=ALONE)
+            done = _run(deps, partial(set_aside.write, damaged=damaged, is_told=False), tries=ALONE)
         follow_ups = done.follow_ups + FollowUps(set_aside=tuple(done.answer))
         return sum((_count_as_failed(deps, row) for row in done.answer if set_aside.counts_as_failed(row)), follow_ups)
     return NOTHING

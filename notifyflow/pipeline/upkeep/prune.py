@@ -8,9 +8,9 @@ from notifyflow.storage.upkeep.pruning import Pruned, PruneStep
 ROUNDS_A_STEP = 50
 
 
-def prune_incidents(deps: Dependencies, place: tuple[datetime, str], *, before: datetime) -> PruneStep:
-    """Delete some incidents that were resolved before an instant; ``place`` is the end of the last step."""
-    return deps.transactions.run(lambda ledger: ledger.pruning.incidents(place, before=before, limit=ROUNDS_A_STEP))
+def prune_incidents(deps: Dependencies, cursor: tuple[datetime, str], *, before: datetime) -> PruneStep:
+    """Delete some incidents that were resolved before an instant; ``cursor`` is the end of the last step."""
+    return deps.transactions.run(lambda ledger: ledger.pruning.incidents(cursor, before=before, limit=ROUNDS_A_STEP))
 
 
 def prune_strays(deps: Dependencies, *, before: datetime) -> Pruned:

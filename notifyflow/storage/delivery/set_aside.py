@@ -79,8 +79,8 @@ _OVER = Statement(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DamagedPlace:
-    """Where damage was found.
+class DamagedRow:
+    """A row in which damage was found.
 
     Attributes:
         machine: The kind of row that cannot be handled; ``key`` for the unresolved incident of a key.
@@ -143,18 +143,18 @@ def _once(query: Select) -> Run:
 class SetAsides(Repository):
     """Sets rows aside."""
 
-    def add(self, place: DamagedPlace, *, now: datetime) -> tuple[SetAside, bool] | None:
+    def add(self, damaged: DamagedRow, *, now: datetime) -> tuple[SetAside, bool] | None:
         """Set a row aside, or set it aside again if its time is over.
 
         Returns:
             The row, and whether it belongs to an operations incident; None if there is no such row, or it is set aside
             already.
         """
-        found = execute(self._unit.db, _FOUND[place.machine].replace("?", self._unit.db.param), *place.ids).fetchone()
+        found = execute(self._unit.db, _FOUND[damaged.machine].replace("?", self._unit.db.param), *damaged.ids).fetchone()
         if found is None:
             return None
         row_id, incident_id, escalation_id, severity, is_operations = found
-        machine = _BECOMES.get(place.machine, place.machine)
+        machine = _BECOMES.get(damaged.machine, damaged.machine)
         known = self._unit.first(SetAsideRow.select().where(SetAsideRow.row_id == row_id))
         if known is not None and known["is_aside"]:
             return None
@@ -164,9 +164,9 @@ class SetAsides(Repository):
             incident_id=incident_id,
             escalation_id=escalation_id,
             severity=str(severity),
-            relation=place.relation or machine,
-            code=place.code,
-            what=place.what,
+            relation=damaged.relation or machine,
+            code=damaged.code,
+            what=damaged.what,
             at=known["at"] if known else now,
             until=now + set_aside.FOR,
             times=known["times"] + 1 if known else 1,

@@ -169,7 +169,7 @@ class Work(Repository):
         """Lock everything due on a channel, if it is one namespace's and not too much, so that no queue is needed."""
         all_due = _ALL_DUE(channel, now, limit + 1, channel, now, limit + 1, limit, now)
         found = self._unit.rows(self._unit.locked(all_due, skips_locked=True))
-        return sorted(found, key=partial(_place, requested=frozenset(requested_ids), stale_at=now - _STALE_AFTER))
+        return sorted(found, key=partial(_order, requested=frozenset(requested_ids), stale_at=now - _STALE_AFTER))
 
     def _claim_fairly(
         self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int
@@ -233,7 +233,7 @@ class Work(Repository):
         return found
 
 
-def _place(row: Row, *, requested: Collection[str], stale_at: datetime) -> tuple[Any, ...]:
+def _order(row: Row, *, requested: Collection[str], stale_at: datetime) -> tuple[Any, ...]:
     """Return a due notification's place in the order of ``Work.claim``."""
     is_calm, is_stale = row["severity"] is not Severity.CRITICAL, row["due_at"] <= stale_at
     group = 0 if is_stale or not is_calm or row["deferred_by"] else 1 if row["id"] in requested else 2

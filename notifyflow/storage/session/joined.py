@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 _BEGIN = "Call notify() in `with connection.transaction():`"
 _DATABASE = "extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text, pg_catalog.current_database()"
-_PLACE = f"""
+_IDENTITY = f"""
     SELECT {_DATABASE}, n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = 'notifyflow_incident'::regclass
 """  # noqa: S608 - ours alone
@@ -33,7 +33,7 @@ _STATE = f"""
 _SET = "SELECT pg_catalog.set_config('search_path', %s, true), pg_catalog.set_config('DateStyle', %s, true)"
 
 
-class DatabasePlace(NamedTuple):
+class DatabaseIdentity(NamedTuple):
     """A running database, and the schema of our tables in it.
 
     Attributes:
@@ -45,9 +45,9 @@ class DatabasePlace(NamedTuple):
     schema: str
 
 
-def place_of(db: peewee.Database) -> DatabasePlace:
+def identity_of(db: peewee.Database) -> DatabaseIdentity:
     """Return where a connection of ours finds our tables."""
-    return DatabasePlace(*execute(db, _PLACE).fetchone())
+    return DatabaseIdentity(*execute(db, _IDENTITY).fetchone())
 
 
 class Joined(peewee.PostgresqlDatabase):
@@ -76,9 +76,9 @@ class Joined(peewee.PostgresqlDatabase):
         """Run a statement on a cursor of ours, and leave no prepared statement behind."""
         return _DefaultCursor(self._own).execute(sql, params, prepare=False)
 
-    def is_at(self, place: DatabasePlace) -> bool:
+    def is_at(self, identity: DatabaseIdentity) -> bool:
         """Return whether the connection is to a given place."""
-        return self._database_of_it == (place.started_at, place.database)
+        return self._database_of_it == (identity.started_at, identity.database)
 
     def run(self, use_case: Callable[[peewee.Database], T], schema: str) -> T:
         """Run a use case in a savepoint, and again if another transaction has just committed its incident's key."""

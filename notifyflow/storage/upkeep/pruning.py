@@ -63,34 +63,34 @@ class PruneStep:
     """The result of one step of a prune, and where the next one begins.
 
     Attributes:
-        place: (resolved_at, id) of the last incident that was handled; None after the last step.
+        cursor: (resolved_at, id) of the last incident that was handled; None after the last step.
     """
 
     pruned: Pruned
-    place: tuple[datetime, str] | None
+    cursor: tuple[datetime, str] | None
 
 
 class Pruning(Repository):
     """Deletes old rows."""
 
-    def incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> PruneStep:
+    def incidents(self, cursor: tuple[datetime, str], *, before: datetime, limit: int) -> PruneStep:
         """Delete some incidents resolved before an instant, the oldest first; skip those that are locked.
 
         Args:
-            place: The end of the last step.
+            cursor: The end of the last step.
             before: Incidents resolved later stay.
             limit: How many incidents are read, and how many of their escalations deleted, at most.
         """
-        query = old_incidents(place, before=before, limit=limit, is_server=bool(self._unit.db.for_update))
+        query = old_incidents(cursor, before=before, limit=limit, is_server=bool(self._unit.db.for_update))
         found = self._unit.rows(query.for_update(_ROW_LOCK, skip_locked=True) if self._unit.db.for_update else query)
         if not found:
-            return PruneStep(pruned=Pruned(), place=None)
+            return PruneStep(pruned=Pruned(), cursor=None)
         ids = [row["id"] for row in found]
         rounds = self._unit.rows(EscalationRow.select(EscalationRow.id).where(EscalationRow.incident_id.in_(ids)).limit(limit))
         pruned = self._delete_rounds([row["id"] for row in rounds]) + self._delete_emptied(ids)
         Rollups(self._unit).follow_deletions()
         is_done = pruned.incidents == len(ids)
-        return PruneStep(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
+        return PruneStep(pruned=pruned, cursor=(found[-1]["resolved_at"], ids[-1]) if is_done else cursor)
 
     def strays(self, *, before: datetime, limit: int) -> Pruned:
         """Delete some foreign receipts and counted notices from before an instant.
@@ -147,11 +147,11 @@ class Pruning(Repository):
 class Prunable(Reader):
     """Counts what a prune would delete."""
 
-    def incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> PruneStep:
+    def incidents(self, cursor: tuple[datetime, str], *, before: datetime, limit: int) -> PruneStep:
         """Count some incidents resolved before an instant, as ``Pruning.incidents`` would delete them."""
-        found = self._source.rows(old_incidents(place, before=before, limit=limit))
+        found = self._source.rows(old_incidents(cursor, before=before, limit=limit))
         if not found:
-            return PruneStep(pruned=Pruned(), place=None)
+            return PruneStep(pruned=Pruned(), cursor=None)
         ids = [row["id"] for row in found]
         notifications, attempts = _belongings(EscalationRow.incident_id.in_(ids))
         pruned = Pruned(
@@ -162,7 +162,7 @@ class Prunable(Reader):
             notifications=self._count(NotificationRow, NotificationRow.incident_id.in_(ids)),
             escalations=self._count(EscalationRow, EscalationRow.incident_id.in_(ids)),
         )
-        return PruneStep(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]))
+        return PruneStep(pruned=pruned, cursor=(found[-1]["resolved_at"], ids[-1]))
 
     def strays(self, *, before: datetime) -> Pruned:
         """Count the rows that ``Pruning.strays`` would delete in all its steps."""
@@ -174,14 +174,14 @@ class Prunable(Reader):
         return int(self._source.scalar(model.select(fn.COUNT(1)).where(where)))
 
 
-def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int, is_server: bool | None = None) -> Select:
+def old_incidents(cursor: tuple[datetime, str], *, before: datetime, limit: int, is_server: bool | None = None) -> Select:
     """Select the incidents that may be deleted, the oldest first.
 
     They were resolved before an instant and have no queued or sending notification. No unresolved operations incident is linked
     to their failures, and no kept failure is linked to them. With ``is_server`` their lines must be counted; None skips that
     condition, since a prune counts the lines before it deletes.
     """
-    resolved_at, incident_id = place
+    resolved_at, incident_id = cursor
     operations = IncidentRow.alias()
     is_later = (IncidentRow.resolved_at > resolved_at) | (IncidentRow.id > incident_id)
     is_ahead = (IncidentRow.resolved_at >= resolved_at) & is_later

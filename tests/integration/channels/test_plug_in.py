@@ -156,7 +156,7 @@ class Scene:
         self.driver.clock.at = datetime.now(UTC)
         self.driver.deps = replace(self.driver.deps, channels={"pager": channel.capabilities})
         channels, reporter = {"pager": channel}, Reporter(NotedBell(), self.driver.deps)
-        self.deliverer = Deliverer(self.driver.deps, channels, reporter, send_budget=BUDGET, places=1)
+        self.deliverer = Deliverer(self.driver.deps, channels, reporter, send_budget=BUDGET, concurrency=1)
         self.poller = StatusPoller(self.driver.deps, channels, reporter)
         self.driver.notify(an_incident(), a_recipient("ada", pager=ADA), policy=PAGERS)
 

@@ -104,7 +104,9 @@ def test_in_a_dry_run_no_message_in_doubt_is_searched_for_either(store: Store) -
     scene.deliverer.deliver("email", ids)
     scene.deps = replace(scene.deps, delivery=read_delivery("dry-run"))
     reporter = Reporter(scene.bell, scene.deps)
-    deliverer = Deliverer(scene.deps, {"email": ScriptedChannel(scene.provider)}, reporter, send_budget=SEND_BUDGET, places=1)
+    deliverer = Deliverer(
+        scene.deps, {"email": ScriptedChannel(scene.provider)}, reporter, send_budget=SEND_BUDGET, concurrency=1
+    )
     scene.clock.at = scene.rows()[0].due_at or scene.clock.at
     deliverer.deliver("email", ids)
     assert len(scene.provider.messages) == 1

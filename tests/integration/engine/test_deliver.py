@@ -92,7 +92,7 @@ class Scene:
         reporter = Reporter(self.bell, self.deps)
         self.urgent_rings = 0
         self.deliverer = Deliverer(
-            self.deps, channels, reporter, send_budget=send_budget, places=10, urgent_rings=lambda: self.urgent_rings
+            self.deps, channels, reporter, send_budget=send_budget, concurrency=10, urgent_rings=lambda: self.urgent_rings
         )
 
     def notify(self, *who: str, key: str = "db-1", channel: str = "email", severity: Severity = Severity.ERROR) -> list[str]:

@@ -37,7 +37,7 @@ class Scene:
         self.driver.clock.at = datetime.now(UTC)
         channels: Mapping[str, Channel] = {"sms": channel}
         self._deliverer = Deliverer(
-            self.driver.deps, channels, Reporter(NotedBell(), self.driver.deps), send_budget=BUDGET, places=2
+            self.driver.deps, channels, Reporter(NotedBell(), self.driver.deps), send_budget=BUDGET, concurrency=2
         )
 
     def deliver(self) -> None:

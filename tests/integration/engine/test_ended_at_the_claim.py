@@ -41,7 +41,7 @@ class Scene:
         )
         channels = {name: ScriptedChannel() for name in CHANNELS} | {"sms": ScriptedChannel(ScriptedProvider())}
         self.deliverer = Deliverer(
-            self.deps, channels, Reporter(self.bell, self.deps), send_budget=timedelta(seconds=13), places=10
+            self.deps, channels, Reporter(self.bell, self.deps), send_budget=timedelta(seconds=13), concurrency=10
         )
 
     def notify(self, *channels: str) -> list[str]:

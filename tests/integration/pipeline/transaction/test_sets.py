@@ -220,7 +220,7 @@ def test_a_set_that_others_are_in_the_way_of_comes_back_at_half_its_size_and_gro
             raise Contended(0, "deadlock", code="40P01")
         passed.extend(items)
 
-    settled = SetUseCase("try", load, lambda tx, loaded, item: item, place=lambda item: ("notification", str(item))).run(
+    settled = SetUseCase("try", load, lambda tx, loaded, item: item, blames=lambda item: ("notification", str(item))).run(
         driver.deps, range(40)
     )
     assert settled.results == tuple(range(40))

@@ -42,20 +42,20 @@ def driver(store: Store) -> Driver:
 
 def prune(driver: Driver, limit: int = 100) -> Pruned:
     """Prune what is older than a day; after each step, what is left is whole."""
-    place, total, before = BEGINNING, Pruned(), driver.clock.now() - DAY
+    cursor, total, before = BEGINNING, Pruned(), driver.clock.now() - DAY
     roll_up_all(driver.deps)
-    while place is not None:
-        step = driver.store.run(lambda ledger, place=place: ledger.pruning.incidents(place, before=before, limit=limit))
-        total, place = total + step.pruned, step.place
+    while cursor is not None:
+        step = driver.store.run(lambda ledger, cursor=cursor: ledger.pruning.incidents(cursor, before=before, limit=limit))
+        total, cursor = total + step.pruned, step.cursor
         assert found_in(driver.store) == []
     return total + driver.store.run(lambda ledger: ledger.pruning.strays(before=before, limit=limit))
 
 
 def count(driver: Driver, limit: int = 100) -> Pruned:
-    place, total, before = BEGINNING, Pruned(), driver.clock.now() - DAY
-    while place is not None:
-        step = driver.store.read(lambda reads, place=place: reads.prunable.incidents(place, before=before, limit=limit))
-        total, place = total + step.pruned, step.place
+    cursor, total, before = BEGINNING, Pruned(), driver.clock.now() - DAY
+    while cursor is not None:
+        step = driver.store.read(lambda reads, cursor=cursor: reads.prunable.incidents(cursor, before=before, limit=limit))
+        total, cursor = total + step.pruned, step.cursor
     return total + driver.store.read(lambda reads: reads.prunable.strays(before=before))
 
 
