@@ -297,7 +297,7 @@ class GroupCommit(Generic[Item, T]):
             return self._commit([pending.item for pending in items])
 
     def _give_out(self, group: _Group[Item, T], committed: SetResult[T]) -> None:
-        """Give the results out, and let another thread be the leader."""
+        """Distribute the results, and let another thread be the leader."""
         for pending, result in zip(group.items, committed.results, strict=True):
             if not pending.is_done:
                 pending.result, pending.is_done = result, True
