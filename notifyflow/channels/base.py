@@ -38,7 +38,7 @@ class Accepted:
 
     Attributes:
         provider_ref: The provider's id of the message; empty if it gives none.
-        evidence: What its response proves.
+        evidence: The evidence in its response.
     """
 
     provider_ref: str = ""
@@ -67,9 +67,8 @@ class CallbackResponse:
     """The response to a provider's callback, sent after its receipts are committed.
 
     Attributes:
-        receipts: What the callback reported; may be empty.
-        content_type: The response's.
-        body: The response's; if a receipt ``is_key_press``, ``respond`` returns another response.
+        receipts: The reports in the callback; may be empty.
+        body: Replaced by that of ``respond`` if a receipt ``is_key_press``.
     """
 
     receipts: tuple[Receipt, ...]
@@ -97,7 +96,7 @@ class Provider(ABC):
         clients: Its connections, which are closed with it.
         libraries: Modules that load slowly, and that it imports where it needs them: a process that sends, or that serves
             requests, imports them when it starts.
-        setting_prefixes: What its settings' names begin with, without ``NOTIFYFLOW_``; while one is invalid, no login is tried.
+        setting_prefixes: The beginnings of its settings' names, without ``NOTIFYFLOW_``; while one is invalid, no login is tried.
     """
 
     name: str
@@ -135,11 +134,11 @@ class Channel(ABC):
 
     Attributes:
         name: The name by which it is registered, and by which recipients and policies refer to it.
-        capabilities: What it can do, as decisions need it.
+        capabilities: Its capabilities, as decisions use them.
         provider_names: The names of its providers that settings may mention, configured or not.
         codes: The tables of its providers' codes and reported statuses, each with its title in the reference.
         providers: The configured providers, the preferred one first; each can carry every message. Empty if none is configured.
-        faults: What is missing or wrong in the settings. A channel that is not configured has a fault that says so, and that
+        faults: Missing or wrong settings. A channel that is not configured has a fault that says so, and that
             ``is_unset``.
         is_loaded: False for the stand-in of a channel that could not be loaded.
     """

@@ -23,7 +23,7 @@ def check_mail_address(address: str) -> str:
     """Validate a mail address and normalise it to ASCII; its domain is not looked up.
 
     Raises:
-        ValueError: With what is wrong as a sentence, without the address.
+        ValueError: With the fault as a sentence, without the address.
     """
     from email_validator import EmailNotValidError, validate_email  # it loads slowly, and a worker validates no address
 
@@ -43,7 +43,7 @@ def parse_sender(text: str) -> Address:
     """Read a sender: an address, or a name and an address in angle brackets.
 
     Raises:
-        ValueError: With what is wrong as a sentence.
+        ValueError: With the fault as a sentence.
     """
     name, _, address = text.strip().removesuffix(">").rpartition("<")
     return Address(display_name=one_line(name).strip('" '), addr_spec=check_mail_address(address))

@@ -8,7 +8,7 @@ from notifyflow.core.insight.timeline import Explain
 
 
 def meanings(channels: Mapping[str, Channel]) -> Explain:
-    """Return the function that returns the meaning of a channel's code; empty if neither its tables nor those of HTTP have it."""
+    """Return a function that finds the meaning of a channel's code, in its tables or in HTTP's; empty if none has it."""
     tables = {
         name: {code: row.meaning for _, codes in reversed(channel.codes) for code, row in codes.items()}
         for name, channel in channels.items()

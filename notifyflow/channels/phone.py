@@ -7,7 +7,7 @@ from notifyflow.errors import Fault
 
 
 class PhoneChannel(Channel):
-    """A channel to phones; numbers may be paged although their owner may earn by it if they begin like one of ``costly``."""
+    """A channel to phones. Numbers whose owners earn by a call are refused, unless they begin like one of ``costly``."""
 
     def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], costly: Sequence[str]) -> None:
         super().__init__(providers, faults)

@@ -163,7 +163,7 @@ def _write(templates: Templates, content: Content, *, stops_texts: bool) -> str:
 
 
 def _shorter(content: Content) -> Iterator[Content]:
-    """Yield the content, and then with fewer of the words that stand before the title."""
+    """Yield the content, then versions with fewer words before the title."""
     yield content
     marked = replace(content, notice=cut(content.notice, _NOTICE_LIMIT))
     yield marked

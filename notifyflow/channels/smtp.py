@@ -40,11 +40,8 @@ class SmtpServer:
     """The server that takes our mail.
 
     Attributes:
-        host: Its name.
-        port: Its port.
         is_tls: Whether TLS begins with the connection (``smtps``); otherwise STARTTLS follows if the server offers it.
         user: The user to authenticate as; empty without.
-        password: Their password.
         is_trusted: Whether ``trusted_endpoints`` names it: then a password may travel without TLS.
     """
 
@@ -60,7 +57,7 @@ class SmtpServer:
         """Read ``smtp://user:password@host:port`` or ``smtps://…``; special characters in user and password are percent-encoded.
 
         Raises:
-            ValueError: With what is wrong as a sentence, without the URL.
+            ValueError: With the fault as a sentence, without the URL.
         """
         try:
             parts = urlsplit(url)

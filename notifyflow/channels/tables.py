@@ -81,7 +81,6 @@ class Status:
     Attributes:
         result: The attempt's result; None if the error code decides.
         evidence: The source of the evidence.
-        meaning: In words.
         source: The document: its title or page.
         is_our_fault: Whether the fault is ours, and not the recipient's.
     """

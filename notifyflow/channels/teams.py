@@ -1,8 +1,8 @@
 """The teams channel: an adaptive card to a Workflows URL ("When a Teams webhook request is received").
 
-The URL is a secret. A 202 says that the workflow was started, not that the card was posted, so what it accepted stays SENT
+The URL is a secret. A 202 says that the workflow was started, not that the card was posted, so an accepted message stays SENT
 (learn.microsoft.com, "Create incoming webhooks with Workflows for Microsoft Teams"). Office 365 connectors are retired, and not
-spoken.
+supported.
 """
 
 import json

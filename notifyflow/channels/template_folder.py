@@ -1,6 +1,6 @@
 """One folder of Jinja2 templates, and how values are escaped in them.
 
-Importing it loads Jinja2, which only what renders needs; so ``templating`` does that with the first message, or a start.
+Importing it loads Jinja2, which only rendering needs: ``templating`` imports it with the first message, or at a start.
 """
 
 from collections.abc import Mapping
@@ -33,12 +33,12 @@ class TemplateFolder:
 
     @classmethod
     def shipped(cls) -> Self:
-        """Return ours."""
+        """Return the shipped templates."""
         return cls(PackageLoader("notifyflow.channels"))
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """Return those of an operator."""
+        """Return the templates of an operator."""
         return cls(FileSystemLoader(path))
 
     def __contains__(self, name: str) -> bool:
@@ -46,7 +46,7 @@ class TemplateFolder:
 
     @property
     def names(self) -> list[str]:
-        """The names of all, by their paths below the folder."""
+        """The paths of all templates, below the folder."""
         return self._plain.list_templates(extensions=["jinja"])
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
@@ -56,7 +56,7 @@ class TemplateFolder:
 
     @staticmethod
     def is_of_template(error: Exception) -> bool:
-        """Return whether an error is about the template itself, so that its text helps who wrote it."""
+        """Return whether an error is about the template itself, so that its text helps the author."""
         return isinstance(error, TemplateError)
 
 

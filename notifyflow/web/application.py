@@ -155,7 +155,7 @@ async def _refuse_nul(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _mark(notice: str) -> dict[str, str]:
-    """Return the header that carries the notice of the pages to programs."""
+    """Return the header in which programs get the notice of the pages."""
     text = one_line(notice).encode("ascii", "backslashreplace").decode()
     return {"Notifyflow-Notice": text} if text else {}
 
@@ -189,7 +189,7 @@ def _respond_unavailable(request: Request, error: Exception) -> Response:
 
 
 def _respond_damaged(request: Request, error: Exception) -> Response:
-    """Return what is damaged to people who look. A provider repeats its receipt or reply later, when the row may be mended."""
+    """Return the response to a request for a damaged row; a provider is told to repeat its receipt or reply later."""
     if path_below(request.scope).startswith("/callbacks/"):
         return _respond_unavailable(request, error)
     if problems.is_for_program(request.scope):

@@ -192,7 +192,7 @@ def _duty(findings: "Iterable[DutyWarning]") -> Indicator:
 
 
 def _policies(hazards: Sequence[Fault], rehearsed: Sequence[Fault] | None) -> Indicator:
-    """Return what may keep a phone silent: first what the rehearsal found, in words."""
+    """Return why a phone may stay silent, the findings of the rehearsal first."""
     found = [*(rehearsed or ()), *hazards]
     waits = "" if rehearsed is not None else "being rehearsed; "
     return Indicator(

@@ -1,4 +1,4 @@
-"""The page of ``/``: what runs here, and where to log in. Those who are logged in are sent to the incidents."""
+"""The page of ``/``: what runs here, and where to log in. Users who are logged in are sent to the incidents."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response

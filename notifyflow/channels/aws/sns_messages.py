@@ -94,7 +94,7 @@ class SnsReceiver:
         return ()  # after an UnsubscribeConfirmation, do not subscribe again
 
     def _confirm(self, topic: str, token: str) -> None:
-        """Confirm a subscription, until SNS has answered: anybody who has read a genuine message can send it again."""
+        """Confirm a subscription, unless SNS has answered before: anybody who has read a genuine message can send it again."""
         if not self._confirming.acquire(timeout=_PATIENCE_S):
             raise TemporaryProviderError("another subscription is just being confirmed", code="busy")
         try:

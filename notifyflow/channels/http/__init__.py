@@ -53,7 +53,6 @@ class HttpResponse:
     """A response over HTTP.
 
     Attributes:
-        status: The HTTP status.
         headers: Case-insensitive, from ``requests``.
         body: At most 64 KiB, or as much of a list as was asked for; less if the connection broke.
     """
@@ -165,7 +164,7 @@ class Http:
         auth: tuple[str, str] | None = None,
         limit_bytes: int = _LONGEST_LIST_BYTES,
     ) -> HttpResponse:
-        """Get once, and read at most ``limit_bytes`` of the response, 1 MiB by default; see ``post`` for what is raised."""
+        """Get once, and read at most ``limit_bytes`` of the response, 1 MiB by default; it raises what ``post`` raises."""
         return self._request("GET", url, headers, limit_bytes=limit_bytes, params=query, auth=auth)
 
     def _request(

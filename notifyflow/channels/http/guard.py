@@ -49,7 +49,7 @@ class Guard:
         """Set the rules.
 
         Args:
-            hosts: The hosts that the channel knows; a leading dot includes all subdomains; empty admits every host.
+            hosts: The hosts that the channel knows; a leading dot includes all subdomains; empty allows every host.
             trusted_endpoints: ``host:port`` that are exempt.
         """
         self._hosts = tuple(hosts)
@@ -70,7 +70,7 @@ class Guard:
         """Validate a URL by its text alone; nothing is resolved.
 
         Raises:
-            ValueError: With what is wrong as a sentence, without the URL.
+            ValueError: With the fault as a sentence, without the URL.
         """
         if len(url) > _LIMIT or not url.isascii() or not url.isprintable() or any(sign in url for sign in " \\"):
             raise ValueError(f"is not a URL: it holds signs that URLs do not have, or more than {_LIMIT} of them")
@@ -87,7 +87,7 @@ class Guard:
             self._check_public(parts, host, port)
 
     def faults(self, url: str, setting: str, remedy: str, subject: str = "") -> tuple[Fault, ...]:
-        """Validate the URL of a setting; a ``subject`` begins the sentence that says what is wrong."""
+        """Validate the URL of a setting; the ``subject`` begins the sentence of the fault."""
         try:
             self.check(url)
         except ValueError as wrong:

@@ -1,6 +1,6 @@
 """Sends requests over the sessions of ``requests``, one a thread, and classifies every failure.
 
-Importing it loads ``requests``, which takes as long as all channels; so ``http`` does that with the first request, or a start.
+Importing it loads ``requests``, which takes as long as all channels: ``http`` imports it with the first request, or at a start.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from notifyflow.settings import Settings
 
 
 class _Session(requests.Session):
-    """A session that follows no redirect; requests reads the whole body of one also where redirects are not followed."""
+    """A session that follows no redirect: requests would read its whole body, even where it does not follow it."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return none, whatever the response says."""
@@ -42,7 +42,7 @@ class Sessions:
         self._sessions: list[requests.Session] = []
 
     def request(self, method: str, url: str, headers: Mapping[str, str], *, limit_bytes: int, **arguments: Any) -> HttpResponse:
-        """Send one request; ``Http.post`` says what is raised."""
+        """Send one request; it raises what ``Http.post`` raises."""
         arguments |= {"headers": headers, "timeout": self._timeout}
         try:
             response = self._session().request(method, url, allow_redirects=False, stream=True, **arguments)

@@ -26,7 +26,7 @@ _running = threading.local()
 
 
 class TimedAdapter(HTTPAdapter):
-    """Retries nothing, and leaves a request that is not over when the connect and the read time-out together are."""
+    """Retries nothing, and ends a request after the connect and the read time-out together."""
 
     def __init__(self) -> None:
         super().__init__(max_retries=0)
@@ -64,7 +64,7 @@ def _left_s() -> float:
 
 
 class _Limited:
-    """A TLS connection to a proxy. Its time-out is for all that is read until it is set again.
+    """A TLS connection to a proxy, whose time-out limits all reads together until it is set again.
 
     urllib3 passes a second TLS connection through it itself, and reads as often as the handshake or a record needs.
     """
@@ -150,7 +150,7 @@ class _TimedConnection(HTTPConnection):
         self.sock.settimeout(self._step_s())
 
     def send(self, data: Any) -> None:
-        """Send in pieces: the time-out of a TLS connection is one of each of its records."""
+        """Send in pieces, since the time-out of a TLS connection counts for each record."""
         pieces = memoryview(data)
         for start in range(0, len(pieces), _PIECE_BYTES):
             if self.sock is not None:
@@ -179,7 +179,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 def _addresses(host: str, port: int | None) -> list[str]:
-    """Return the addresses of a host; if nobody knows it, the host, of which urllib3 says so."""
+    """Return the addresses of a host; of an unknown one its name, which urllib3 then refuses."""
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

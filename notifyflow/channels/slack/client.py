@@ -21,7 +21,7 @@ class OurWebClient(WebClient):
         self._http = http
 
     def api_call(self, api_method: str, *, json: dict[str, Any] | None = None, **unused: Any) -> SlackResponse:
-        """Call a method that takes JSON; see ``Http.post`` for what is raised besides a refusal."""
+        """Call a method that takes JSON; besides a refusal it raises what ``Http.post`` raises."""
         del unused
         url = self.base_url + api_method
         response = self._http.post(url, json=json, headers={"Authorization": f"Bearer {self.token}"})

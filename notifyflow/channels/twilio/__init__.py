@@ -1,1 +1,1 @@
-"""Twilio: what its texts and calls have in common."""
+"""Twilio: the common part of its texts and calls."""

@@ -36,7 +36,7 @@ class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
         timeout: float | None = None,
         allow_redirects: bool = False,
     ) -> Response:
-        """Post a message or get a list, once; see ``Http.post`` for what is raised besides a refusal."""
+        """Post a message or get a list, once; besides a refusal it raises what ``Http.post`` raises."""
         del timeout, allow_redirects
         if method == "GET":
             response = self._http.get(uri, query=params or {}, headers=headers, auth=auth)

@@ -126,7 +126,7 @@ def _submit(context: Context, caller: ApiKey, body: str, idempotency_key: str | 
 
 
 def idempotency_faults(idempotency_key: str | None) -> Iterator[Fault]:
-    """Yield what is wrong with an idempotency key; nothing if there is none."""
+    """Yield the faults of an idempotency key; none without one."""
     if idempotency_key is None:
         return
     if not idempotency_key:

@@ -1,4 +1,4 @@
-"""The lists of incidents, messages and recipients: which entries the query of a URL asks for, of those that its sender sees."""
+"""The queries of the lists of incidents, messages and recipients, narrowed to the namespaces that their senders see."""
 
 from typing import Annotated
 
@@ -105,7 +105,7 @@ class MessageListing(Listing):
 
 
 def narrowed(namespaces: frozenset[str] | None, to: str | None) -> frozenset[str] | None:
-    """Return those of some namespaces that are asked for; None stands for all."""
+    """Return namespaces, narrowed to one if it is given; None stands for all."""
     if to is None:
         return namespaces
     return frozenset({to}) if namespaces is None or to in namespaces else frozenset()

@@ -1,1 +1,1 @@
-"""What every route and page needs: bodies, bulkheads, access, problems, paths, schemas and the dashboard's frame."""
+"""The common parts of routes and pages: bodies, bulkheads, access, problems, paths, schemas and the dashboard's frame."""

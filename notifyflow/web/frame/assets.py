@@ -20,8 +20,6 @@ class Asset:
 
     Attributes:
         path: Its address below the dashboard's root, with a digest of its content.
-        content: Its bytes.
-        media_type: Its type.
     """
 
     path: str

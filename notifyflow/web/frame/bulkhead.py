@@ -1,4 +1,4 @@
-"""Threads for each kind of request, so that a flood of one kind does not slow down the others; each waiting line has an end."""
+"""Threads for each kind of request, so that a flood of one kind does not slow down the others; each queue has a limit."""
 
 import asyncio
 from collections import Counter
@@ -51,7 +51,7 @@ class RequestQueue:
         """Run a blocking function when a thread is free.
 
         Raises:
-            Exception: The refusal, when the line is full, or no thread becomes free within ten seconds.
+            Exception: The refusal, when the queue is full, or no thread becomes free within ten seconds.
         """
         if self._count >= self._limit:
             raise self._refusal()
@@ -70,7 +70,7 @@ class RequestQueue:
 
     @property
     def route_class(self) -> type[APIRoute]:
-        """A class of routes that makes their pages in this line; a request that changes something does not stand in it."""
+        """A class of routes that makes their pages in this queue; requests that change something do not wait in it."""
         line = self
 
         class Route(APIRoute):
@@ -100,7 +100,7 @@ class RequestQueue:
 
 
 class Crowds:
-    """One thread for reads that take seconds; all who asked before the read share it."""
+    """One thread for reads that take seconds; all requests that came before a read share its result."""
 
     def __init__(self) -> None:
         self._line = RequestQueue(1, _MOST_WAITING, _too_many_pages)

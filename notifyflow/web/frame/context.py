@@ -20,14 +20,10 @@ class Context:
     Attributes:
         service: The use cases; a method that changes something has committed it on return.
         access: Authorises the holders of API keys.
-        users: The users of the dashboard.
-        feeds: The feeds of calendars.
-        site: Tells their browsers and proxies apart.
+        site: The site: its URL, its cookies and its proxies.
         channels: The channels by name; their providers verify and read their callbacks.
         sns: Verifies and reads the messages of SNS; None if no topic is configured.
-        new_id: Returns a new id.
         most_recipients: How many recipients one request may name.
-        version: The version of notifyflow.
         notice: A mark that every page about an incident shows.
         metrics_hosts: The networks from which the metrics are read without an API key.
     """

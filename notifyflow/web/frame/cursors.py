@@ -9,7 +9,7 @@ _MARK_BYTES = 8
 
 
 def write(of: object, last_id: str) -> str:
-    """Return the cursor of the next page of a list, by its filters, whose ``repr`` is the same in every process."""
+    """Return the cursor of a list's next page; the ``repr`` of its filters must be the same in every process."""
     return urlsafe_b64encode(_mark(of) + last_id.encode()).rstrip(b"=").decode()
 
 

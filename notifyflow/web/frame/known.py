@@ -13,7 +13,7 @@ def tell_known(scope: Scope, owner: str) -> None:
 
     Args:
         scope: The request.
-        owner: Whose it is; the same for all connections with that key or of that user.
+        owner: The owner; the same for all connections with that key or of that user.
     """
     if offered := (scope.get("extensions") or {}).get(EXTENSION):
         offered["note"](owner)

@@ -1,7 +1,7 @@
 """Who may use a page: each route of the dashboard declares the role that its users must have.
 
-A request that changes something must come from a page of ours besides: by the headers that browsers set, and by a token in the
-form. Both are checked here, so that no route can forget it.
+A request that changes something must also come from a page of ours, as the headers that browsers set and a token in the form
+show. Both are checked here, so that no route can forget it.
 """
 
 from collections.abc import Mapping
@@ -132,7 +132,7 @@ def check_site(context: Context, request: Request) -> None:
 
 
 async def read_form(request: Request, browser: BrowserSession, *, limit_bytes: int = _FORM_LIMIT_BYTES) -> None:
-    """Read the form of a request, which ``form_of`` returns then, and refuse it without the token of the page."""
+    """Read the form of a request for ``form_of``; refuse one without the token of the page."""
     async with Body(limit_bytes).read(request) as body:
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
     presented = request.headers.get(_HEADER) or form.get(_FIELD, "")
@@ -157,7 +157,7 @@ def root_of(request: Request) -> str:
 
 
 def login_address(request: Request) -> str:
-    """Return the relative address of the login, which leads back here if nothing is changed by that."""
+    """Return the relative address of the login, which leads back here after a request that changes nothing."""
     target = target_below(request.scope).lstrip("/")
     back = f"?next={quote(target, safe='')}" if target and request.method in _SAFE else ""
     return f"{root_of(request)}login{back}"

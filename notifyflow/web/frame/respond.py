@@ -79,7 +79,7 @@ def page(
 
     Args:
         request: The request.
-        user: Who looks at it; None for somebody who is not logged in, whose pages are kept nowhere.
+        user: The reader; None for somebody who is not logged in, whose pages are kept nowhere.
         template: Its file in ``templates/dashboard/``, which extends ``dashboard/base.html``.
         values: The values of the template. It also gets ``user``, ``root`` (the relative way to the dashboard's root, before
             every link), ``csrf`` (for forms), ``here`` (the first part of the path), ``zone`` (the browser's time zone),

@@ -1,4 +1,4 @@
-"""How a browser comes in: its cookies, the site it comes from, its address, and the name that a trusted proxy gives.
+"""Our site, as a request shows it: the browser's cookies, origin and address, and the name that a trusted proxy gives.
 
 Nothing here trusts a header that a client can set: ``X-Forwarded-For`` and the header with a user's name count only in requests
 that a listed proxy sends.
@@ -31,10 +31,9 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Distinguishes browsers and proxies.
+    """The URL of the site, and the proxies that it trusts.
 
     Attributes:
-        public_url: The URL of the web service; None if it is not set.
         proxies: The networks of the proxies whose headers are trusted.
         user_header: The header in which they give a user's name; None if they do not.
     """
@@ -81,7 +80,7 @@ class Site:
         )
 
     def _name(self, name: str, request: Request) -> str:
-        """Return a cookie's name, which differs between services under one host, whose cookies a browser does not keep apart.
+        """Return a cookie's name; it differs between services under one host, which share a browser's cookies.
 
         Over https browsers accept the prefix from this host and a secure connection only.
         """

@@ -65,8 +65,6 @@ class Seen:
     """An incident as read for a page, shared by all its readers.
 
     Attributes:
-        status: The incident.
-        next_events: Its next events.
         entries: Its history.
     """
 

@@ -1,4 +1,4 @@
-"""Reads the search that the URL of a page has: the filter of a list as the API reads it, and the texts of the page's form."""
+"""Reads the search in the URL of a page: the filter of a list, as the API reads it, and the texts of the form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Search(Generic[L]):
     """The search of a page.
 
     Attributes:
-        listing: The part of the list that is wanted.
+        listing: The part of the list to show.
         fields: The texts of the form, by the names in the URL; empty ones are left out.
         faults: The parts that were left out since they are invalid, in sentences.
     """
@@ -106,7 +106,7 @@ def _listing(
 
 
 def _aware(at: str, zone: tzinfo) -> str:
-    """Return a time with the zone in which a form, that gives none, means it."""
+    """Return a time with its zone, which is the user's if the text has none."""
     try:
         found = datetime.fromisoformat(at)
     except ValueError:

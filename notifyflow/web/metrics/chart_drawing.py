@@ -51,8 +51,7 @@ class Chart:
 
     Attributes:
         id: A name of its own on the page.
-        title: What it shows.
-        meaning: The same in a sentence.
+        meaning: The title in a sentence.
         lines: A line for each severity.
         durations: The ticks of the vertical axis, which is logarithmic.
         times: The ticks of the horizontal axis.

@@ -53,13 +53,11 @@ GAUGES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # a registry tells collectors apart by identity
 class Exposition(Collector):
-    """Shows what was measured at the moment of a scrape.
+    """Shows the measured values of one scrape.
 
     Attributes:
-        scraped: What was measured.
         zeros: The metrics that are shown from the start, as 0.
         providers: Every channel with each of its providers.
-        version: The version of notifyflow.
     """
 
     scraped: Scrape

@@ -1,4 +1,4 @@
-"""The metrics for Prometheus: what the database has counted, and what it shows at the moment of a scrape.
+"""The metrics for Prometheus: the counts in the database, and its values at the moment of a scrape.
 
 Every process shows the same metrics, since all of them are rows; a worker needs no port. Nothing here counts anything.
 """

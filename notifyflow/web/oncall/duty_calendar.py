@@ -43,11 +43,8 @@ class Day:
     """A day of the calendar.
 
     Attributes:
-        date: Its date.
         label: The same in words: ``30 Nov``.
-        name: The day of the week.
         is_today: Whether it is today in the schedule's zone.
-        is_past: Whether it is over.
         pieces: The duty, in order; none on a date that the zone skips.
         hidden: How many more changes it has.
     """
@@ -69,7 +66,6 @@ class CalendarDays:
         first: The first day, a Monday.
         today: Today in the schedule's zone.
         end: The Monday after the last day.
-        zone: The schedule's zone.
     """
 
     first: date
@@ -97,7 +93,7 @@ def span_at(now: datetime, zone: ZoneInfo) -> CalendarDays:
 
 
 def joined(shifts: Iterable[Shift]) -> Iterator[Shift]:
-    """Yield shifts, of which those that follow one another with the same people for the same reason are one."""
+    """Yield shifts; shifts in a row with the same people for the same reason are joined."""
     last: Shift | None = None
     for shift in shifts:
         if last is not None and (last.people, last.why) == (shift.people, shift.why):

@@ -55,7 +55,6 @@ class Held:
 
     Attributes:
         people: Who is on duty; empty for nobody.
-        why: Why, in a few words.
         begins: When it begins, in the schedule's zone.
         ends: When it ends; empty if that is after the calendar.
     """
@@ -71,12 +70,10 @@ class Change:
     """An override, as the page shows it.
 
     Attributes:
-        id: Its id.
         people: Who is on duty.
         instead_of: Whose duty it is otherwise; empty if that is everybody on duty.
         begins: When it begins, in the schedule's zone.
         ends: When it ends.
-        by: Who made it.
     """
 
     id: str

@@ -45,13 +45,10 @@ class ShownChannel:
     """One channel of a person, as a page shows it.
 
     Attributes:
-        channel: The channel.
         address: The address; personal, and masked by the template.
         providers: The providers that may still send there.
         verdict: ``proven``, ``sent``, ``untried`` or ``fails``.
         summary: The same in a few words.
-        proven: The last proof.
-        last: The last page.
         refused: How many attempts were refused for good.
         is_stopped: Whether they texted STOP.
     """
@@ -126,7 +123,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
 
 def _test(context: Context, user: CurrentUser, request: Request, recipient_id: str, form: Mapping[str, str]) -> Response:
-    """Send a test, or page people themselves as an incident would by a policy of the routes to them."""
+    """Send a test, or page the user themselves as an incident does under a policy of their routes."""
     people, policy = context.service.people, form.get("whole")
     if policy is not None and user.recipient_id != recipient_id:
         fault = "Only they can page themselves as an incident would. You can send a test."
@@ -305,7 +302,7 @@ def _is_awaited(row: NotificationFacts) -> bool:
 
 
 def _said(row: NotificationFacts) -> str:
-    """Return what became of a page of a test, in plain words."""
+    """Return the result of a test's page, in plain words."""
     last = row.attempts[-1] if row.attempts else None
     match row.state:
         case NotificationState.QUEUED if last and last.reason:
