@@ -1,4 +1,4 @@
-"""What a channel can do, as each channel declares it and decisions need it."""
+"""What a channel can do, as each channel declares it."""
 
 from dataclasses import dataclass
 

@@ -42,7 +42,6 @@ class Node:
 
     Attributes:
         where: Its path.
-        value: The parsed value.
         faults: Collects the faults of the whole document, in the order of reading.
         first: The number of the first item, if the list continues one of another document.
     """

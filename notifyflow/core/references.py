@@ -18,11 +18,7 @@ class ByKey:
 
 @dataclass(frozen=True, slots=True)
 class ById:
-    """An incident named by its id.
-
-    Attributes:
-        incident_id: The incident's id.
-    """
+    """An incident named by its id."""
 
     incident_id: str
 

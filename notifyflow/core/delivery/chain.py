@@ -69,9 +69,9 @@ class ChainPlace:
         steps: How many steps it has, without its end.
         following: What comes next; None if the chain is over.
         at: When the next one comes, or operations is told after the last; None until it is computed.
-        before: The ids of those whom the step before it has paged.
-        paged: The ids of those whom its steps have paged.
-        people: The ids of those whom the next one would page now, with their names; personal. Empty for nobody else.
+        before: The ids of the people paged by the step before it.
+        paged: The ids of the people paged by its steps so far.
+        people: The ids and names of the people whom the next step would page now; personal.
     """
 
     step: int
@@ -95,7 +95,6 @@ class StepUpdate:
     Attributes:
         event: The machine's event, for the transition log.
         has_moved: Whether the event did anything; otherwise it was late.
-        detail: The details for the log.
     """
 
     after: StepFacts
@@ -114,7 +113,7 @@ def plan(chain: Chain, incident: IncidentFacts, ids: Iterable[str]) -> tuple[Ste
 def plan_again(
     last: Sequence[StepFacts], incident: IncidentFacts, ids: Iterable[str], *, first: Sequence[str] = ()
 ) -> tuple[StepFacts, ...]:
-    """Return the steps of a new run: those of the last one; or ``first`` and the last run's steps that had not started."""
+    """Return the steps of a new run: the last run's steps; or ``first``, then the last run's steps that had not started."""
     ahead = [each for each in last if each.started_at is None and each.reason in ("", OVER)] if first else last
     begin = [(tuple(first), timedelta())] if first else []
     return _numbered((*begin, *_plans(ahead)), incident, ids)

@@ -33,13 +33,10 @@ class AttemptFacts:
 
     Attributes:
         id: Ours; it travels in callback URLs, tags and metadata.
-        notification_id: The notification.
         number: 1, 2, …, in the order of the claims.
-        provider: The provider that was called.
         state: RUNNING, RECORDED or NOT_SENT.
         token: The lease's token; only its holder may record.
         started_at: When it was claimed.
-        lease_until: When the lease expires.
         ended_at: When it was recorded, put in doubt or released.
         result: The strongest result so far; None before the first.
         evidence: The source of the result.
@@ -120,25 +117,18 @@ class NotificationFacts:
     """One escalation over one channel.
 
     Attributes:
-        id: Opaque.
-        incident_id: Its incident.
-        escalation_id: Its escalation.
         channel: The channel's registered name.
         kind: Page, status update or incident event.
         tier: Its tier, from 1; 0 for a wished page that no tier has adopted; None unless it is a page.
-        state: Its state.
         version: Number of writes; guards every update.
         severity: The round's; decides order and queue.
         max_attempts: From the policy's schedule; 1 for a status update.
-        created_at: When it was queued.
         due_at: When it may be sent; None unless QUEUED.
         rung_at: When the bell was last rung for it; a new ``due_at`` clears it.
         deferred_since: When it was deferred (by Retry-After, a limit, a circuit or a pause); None if it is not.
-        deferred_by: Why it is deferred.
         paused_since: When a pause first deferred it; None if none has.
         paused_until: When the last of these pauses ends or ended.
         ended: Why notifyflow ended it; None if it did not.
-        ended_at: When it was ended.
         namespace: The incident's namespace.
         is_stopped: Whether its incident was acknowledged or resolved, or its round replaced; then CANCELLED takes the place of
             QUEUED.
@@ -187,16 +177,11 @@ class EscalationFacts:
     """One incident to one recipient in one round.
 
     Attributes:
-        id: Opaque.
-        incident_id: Its incident.
-        recipient_id: The recipient.
         round: Number of the round, from 1, for this incident and recipient.
-        state: Its state.
         version: Number of writes.
         tier: The tier in force, from 1; 0 before the first is opened.
         severity: The severity of the round.
         policy: The policy as it was when the round started.
-        started_at: When the round started.
         next_decision_at: When the next timer is due; None if no timer runs.
         next_round_at: When the next round of the policy, or the end after the last one, is due; None if there is none.
         repetition: Number of the round within the policy's ``repeat``, from 1; a round started by other means begins at 1 again.
@@ -206,7 +191,7 @@ class EscalationFacts:
         held_up_at: When operations was told that every remaining way was held up; set once. It is no critical failure.
         reported_at: When the contents of an operations round were told: a page was accepted, or somebody acknowledged. The
             policy's next rounds keep it. None for other incidents.
-        is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
+        is_current: Whether it is the newest round of an unresolved incident; otherwise every event is late.
         reason: Why it is EXHAUSTED from the start.
         readdressed_at: When a changed address last started a round of the recipient; None if none has.
         readdress_at: When a changed address starts a round, unless a page arrives before; None if none does.
@@ -242,25 +227,19 @@ class IncidentFacts:
     """An incident, and who acknowledged or resolved it.
 
     Attributes:
-        id: Opaque.
         key: The dedup key; it names one unresolved incident of its namespace.
         namespace: The namespace of the API key that opened it; empty if it was opened without one.
-        state: Its state.
         version: Number of writes.
         severity: The highest reported so far.
         policy: The policy for new rounds.
         run_number: Number of the run through its chain, from 1; 0 if it has no chain.
         is_operations: Whether it is an operations incident, whose own failures raise no alert.
         opened_at: When it was first notified.
-        last_seen_at: When it was last notified.
         times_seen: Number of times it was notified.
         round_at: When an operations incident pages again about failures that no accepted page has told, or when an incident of a
             series is open for long enough to be flapping; None if neither is to come.
         acknowledged_at: When it was acknowledged; None while OPEN.
-        acknowledged_by: Who acknowledged it.
         acknowledged_via: How: a ``Via``, or the channel of a reply; empty while it is not acknowledged.
-        resolved_at: When it was resolved.
-        resolved_by: Who resolved it.
         series: Its series; None for the first incident of one, until a person has ended it.
     """
 
@@ -292,19 +271,15 @@ class StepFacts:
     The last one of a run names nobody: it is the chain's end, and alerts operations when it is due.
 
     Attributes:
-        id: Opaque.
-        incident_id: Its incident.
         run_number: The run, from 1.
         number: Its number in the run; step 1 is paged at once.
         to: Recipient ids and names of the directory; empty for the chain's end.
         after: How long after the step before it starts.
-        state: Its state.
         version: Number of writes.
         waits_since: When its time began; None unless it is the next one, or was when it was stopped.
         waited: How much of its time had passed in earlier incidents of the series.
         due_at: When it starts unless somebody acknowledges; None unless it is the next one. It may be too early: then it is
             computed again.
-        started_at: When it started.
         paged: The ids of the recipients who were on duty when it started.
         reason: Why it is SKIPPED: ``paged_already``, ``nobody_on_duty`` or ``chain_over``.
     """
@@ -344,7 +319,6 @@ class Transition:
 
     Attributes:
         machine: ``notification``, ``escalation``, ``incident`` or ``step``.
-        row_id: The row that moved.
         version: The row's version after the move; it orders the row's lines.
         event: The machine's event.
         source: The state before; empty in the first line.

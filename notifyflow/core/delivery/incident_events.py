@@ -55,8 +55,6 @@ class IncidentEvent:
     Attributes:
         subscriber: The subscriber's name.
         event: The event: one of ``EVENTS``.
-        incident_id: The incident's id.
-        at: When it happened.
         state: The incident's state after the event.
         severity: The incident's severity after the event.
         version: Grows with every event of the incident, so that a late event can be recognised.

@@ -187,7 +187,6 @@ class Incident(FileValue):
         key: The dedup key. It names one unresolved incident of its namespace; 1 to 255 characters.
         title: One line; 1 to 1,000 characters.
         body: More lines, plain text; up to 65,536 characters.
-        severity: Its severity.
         source: The system that reported it; up to 255 characters.
         url: An http or https link to more information; up to 2,000 characters.
         labels: Names and values of your choice; up to 50, with names up to 100 and values up to 1,000 characters.
@@ -290,7 +289,6 @@ class Contact:
     """A recipient as stored with an incident: validated, with normalised addresses; personal data.
 
     Attributes:
-        recipient_id: The recipient's id.
         name: The name that messages use; never empty.
         addresses: Channel to normalised address; if empty, the escalation starts as EXHAUSTED.
         timezone: IANA name.
@@ -311,7 +309,6 @@ class Notified:
     """The result of ``notify()``.
 
     Attributes:
-        incident_id: The id of the incident.
         is_new: Whether this call opened the incident.
         added: Recipients for whom this call started an escalation, in their order.
         repeated: Recipients who had an escalation already.
@@ -330,8 +327,6 @@ class Page:
     """One page of a recipient.
 
     Attributes:
-        recipient_id: The recipient.
-        channel: The channel.
         notification_id: The notification's id, as in logs.
     """
 
@@ -365,7 +360,6 @@ class Receipt:
     """A report of a provider about one attempt, after the call.
 
     Attributes:
-        provider: The provider.
         event_id: The event's unique id at the provider; a repeated event has the same one.
         result: The result for the attempt; None if the event is only noted.
         attempt_id: The attempt, if the callback named it.

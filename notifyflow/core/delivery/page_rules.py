@@ -20,7 +20,6 @@ class DecisionContext:
 
     Attributes:
         escalation: The escalation, read under its lock.
-        incident: Its incident.
         notifications: All notifications of the escalation *after* the event.
         addresses: The channels on which the recipient can be reached.
         calling: The channels that ring a phone.
@@ -55,12 +54,12 @@ class DecisionContext:
 
     @property
     def telling(self) -> tuple[NotificationFacts, ...]:
-        """The pages that show whether the recipient was reached: those of its tiers, and wished ones that arrived."""
+        """The pages that show whether the recipient was reached: the pages of tiers, and wished pages that arrived."""
         return (*self.pages, *(row for row in self.wished if is_confirmed(row)))
 
     @property
     def intervals(self) -> tuple[Interval, ...]:
-        """The times that do not count for deadlines of pages and people; for those of receipts only ``outages`` do not."""
+        """The times by which deadlines of pages and people move; deadlines of receipts move by ``outages`` only."""
         return (*self.outages, *self.paused_intervals)
 
 

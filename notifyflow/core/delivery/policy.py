@@ -123,7 +123,6 @@ class Retries:
 
     Attributes:
         normal: For ERROR, WARNING and INFO.
-        critical: For CRITICAL.
         by_channel: For these channels, whatever the severity.
     """
 

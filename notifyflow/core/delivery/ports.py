@@ -36,7 +36,7 @@ class Bell(Protocol):
         Args:
             channel: The channel's name.
             severity: CRITICAL, or any other.
-            rings: The ids of notifications, those of each ring for one thread of a worker.
+            rings: For each ring the ids of its notifications; one thread of a worker handles a ring.
 
         Raises:
             BrokerUnavailable: When the broker cannot be reached; the sweeper rings again.

@@ -20,7 +20,6 @@ class Given:
     """What a submission gives of a recipient's contact; a known recipient keeps the rest.
 
     Attributes:
-        recipient_id: The recipient's id.
         fields: The fields that replace what is stored, of ``timezone``, ``quiet`` and ``channels``.
         emptied: The channels whose address is removed.
     """

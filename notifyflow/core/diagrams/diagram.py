@@ -35,7 +35,6 @@ class Drawing:
         initial_states: The states to which arrows lead from the start.
         ends: The final states.
         arrows: The arrows, at most one for each pair of states.
-        colours: The colours of states.
         is_wide: Whether it is read from left to right, not from top to bottom.
     """
 

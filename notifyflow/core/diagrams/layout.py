@@ -1,6 +1,6 @@
-"""The meaning of each move of a machine for a reader of its diagram, and the moves of the simple view.
+"""The layout of the machines' diagrams: where each state stands, and what each move means to a reader.
 
-Data: the tables of ``machines`` decide what a row does; these only say how it is drawn. A move without a line here is a late
+Data: the tables of ``machines`` decide what a row does; these only say how it is drawn. A move without an edge here is a late
 correction of an earlier record.
 """
 

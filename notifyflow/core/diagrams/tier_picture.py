@@ -21,7 +21,7 @@ _INK, _QUIET, _RED, _BLUE, _GREEN = "#1f2328", "#57606a", "#b42318", "#1f5fbf", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierPicture:
-    """The content of a picture.
+    """The picture of a policy's tiers, or of a chain's steps.
 
     Attributes:
         name: Its name, for an identifier: ``policy default``.

@@ -41,7 +41,6 @@ class StepLine:
     """One step of a chain as pages show it.
 
     Attributes:
-        look: The look of its state.
         who: The people that it pages.
         standing: Its state, or when it starts.
         sooner: What would start it at once, after a comma; empty unless it is the next one.

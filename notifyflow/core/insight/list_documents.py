@@ -1,4 +1,4 @@
-"""The JSON documents of lists: an incident with whom it reached, a message of the log with its address masked, a finding."""
+"""The JSON documents of lists: incidents with the people reached, messages of the log with masked addresses, findings."""
 
 from datetime import datetime
 from typing import Annotated
@@ -27,7 +27,7 @@ class ChainPlaceDocument(Document):
 
 
 class IncidentLineDocument(IncidentSummaryDocument):
-    """One incident, and whom it reached."""
+    """One incident, and how many people it reached."""
 
     recipients: int = Field(description="How many recipients it has.")
     reached: int = Field(description="How many of them a page was sent or delivered to.")

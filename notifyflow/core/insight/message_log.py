@@ -50,7 +50,6 @@ class LoggedMessage:
         recipient_id: The recipient, or the subscriber of an incident event.
         name: The name of the recipient; personal.
         address: The address on its channel, as the incident has it now; personal, and empty if there is none any more.
-        key: The key of its incident.
         title: The title of its incident; personal.
     """
 
@@ -67,7 +66,6 @@ class MessagePage:
     """A page of the message log, the newest first.
 
     Attributes:
-        messages: The messages.
         older: Where the next page begins; None at the end.
         searched_to: How far back the search went when it ended before the page was full, and before the log was over; None if
             it did not.

@@ -48,7 +48,7 @@ class NextEventKind(StrEnum):
 
 
 class Wait(StrEnum):
-    """What an attempt waits for; the last six are the reasons for deferrals."""
+    """The reason why an attempt waits; the last six are the reasons for deferrals."""
 
     TURN = "turn"
     RETRY = "retry"
@@ -76,17 +76,13 @@ class NextEvent:
     """One of the next events.
 
     Attributes:
-        what: Its kind.
         at: When it comes; now, if it is due; None if a person decides when.
         late_since: When it was due, if it is late; None if it is not.
-        channels: The channels that it concerns.
         provider: The provider of the latest attempt.
-        attempt: The number of the attempt.
         tier: The number of the tier that opens.
         repetition: The number of the policy's round that starts.
         state: The state in which the escalation settles.
         wait: What an attempt waits for.
-        premise: Its condition.
         notification_id: The notification of an attempt, a receipt or an expiry.
     """
 

@@ -62,7 +62,6 @@ class Person:
         contact: The person with their current addresses: from the directory, or else from the newest incident; personal.
         record: The record of recent rounds; None if the person was never paged.
         opted_out_of: Our numbers to which they have sent STOP.
-        is_in_directory: Whether the directory has them.
     """
 
     contact: Contact

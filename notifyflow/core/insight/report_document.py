@@ -89,7 +89,7 @@ class TimelineEntryDocument(Document):
     provider: Text
     code: Text = Field(description="The provider's code or status.")
     tone: Tone = Field(description="Whether it is good news.")
-    is_minor: bool = Field(description="Whether it only says how another entry came about, or what follows from one.")
+    is_minor: bool = Field(description="Whether it is only the cause or the consequence of another entry.")
     text: str = Field(description="The same in words, with times in UTC.")
 
     @classmethod

@@ -33,17 +33,14 @@ class TimelineEntry:
     """One event in the history; fields without a value are empty.
 
     Attributes:
-        at: When.
         machine: The kind of its row: ``incident``, ``escalation``, ``notification`` or ``step``.
         event: The machine's event; or ``noted``, ``became_critical``, ``held_up``; ``operations_alerted`` when operations was
             told, ``operations_to_be_told`` while it was not, ``operations_missing`` where it has no recipients. No state changes.
         state: The state after it; empty for these.
-        row_id: Its row.
         tone: Whether it is good news.
         is_minor: Whether it is only the cause or the consequence of another entry.
         recipient_id: The recipient; None if it concerns all, or a subscriber.
         severity: The severity from now on, if an incident is opened or its severity raised.
-        round: The number of the round.
         tier: The name of the tier.
         channels: The channels on which pages are queued with it: those of a tier, or those that replace a failed one.
         accepted: Those of them on which a provider accepted the page, by now.
@@ -55,7 +52,6 @@ class TimelineEntry:
         channel: The notification's channel.
         kind: The notification's kind.
         subscriber: The subscriber of an incident event.
-        incident_event: Which incident event it is.
         provider: The attempt's provider, or the one that defers it.
         attempt: The attempt's number.
         code: The provider's code or status.
@@ -63,9 +59,6 @@ class TimelineEntry:
         is_our_fault: Whether the provider refused *us*.
         others: How many other pages the attempt's call carries, in a bundle.
         is_repeated: Whether the attempt follows one in doubt, so that the message may arrive twice.
-        deferred_by: Why it is deferred.
-        until: Until when it is deferred.
-        step: The step of a chain.
         because: Why the step began.
         before: The ids of the people that the step before paged.
         by: Who did it: a recipient's id, or any other name.
@@ -149,7 +142,7 @@ def timeline(status: IncidentStatus, *, explain: Explain) -> tuple[TimelineEntry
 
 
 class _LogReader:
-    """Reads an incident's log from the beginning; the states of its rows are those at the line that is read."""
+    """Reads an incident's log from the beginning, and remembers the state of each row so far."""
 
     def __init__(self, status: IncidentStatus, explain: Explain) -> None:
         self._status = status

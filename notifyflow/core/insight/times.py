@@ -32,7 +32,7 @@ class Times:
         return f"{text.day(here, now=self.now)} {here:%H:%M:%S} {text.zone_name(here)}"
 
     def full(self, at: datetime) -> str:
-        """Return a date and time with its zone, and in UTC if that is another one: ``Sat 28 Nov 03:12:05 CET (02:12:05 UTC)``."""
+        """Return a date and time with its zone, and in UTC if that differs: ``Sat 28 Nov 03:12:05 CET (02:12:05 UTC)``."""
         here, utc = at.astimezone(self.zone), at.astimezone(UTC)
         written = self.local(at)
         if not here.utcoffset():

@@ -48,10 +48,8 @@ class Note:
     """A report of a provider that changes nothing: a complaint, an automatic reply, an unknown status.
 
     Attributes:
-        attempt_id: The attempt.
         code: The provider's code or status.
         reason: The meaning of the code, from the provider's table.
-        received_at: When it was received.
     """
 
     attempt_id: str
@@ -65,7 +63,6 @@ class IncidentStatus:
     """An incident with everything that belongs to it.
 
     Attributes:
-        facts: The incident.
         content: Its latest title, body, labels and so on.
         escalations: By recipient in the order they were added, then round.
         transitions: The transition log of all rows, by time.
@@ -132,7 +129,6 @@ class IncidentSummary:
     """An incident as lists show it.
 
     Attributes:
-        facts: The incident.
         content: Its latest title, body, labels and so on.
     """
 
@@ -198,11 +194,9 @@ class IncidentLine:
     """An incident as one line of a list.
 
     Attributes:
-        facts: The incident.
         title: Its latest title.
         labels: Its latest labels.
         source: The system that reported it.
-        url: Its link.
         occurred_at: When it happened.
         counts: How many recipients it has reached.
         chain: How far its chain has come; None without one, or if the incident is not OPEN.
@@ -229,7 +223,6 @@ class ListPlace:
 
     Attributes:
         state: The state of the incident at this place.
-        incident_id: Its id.
     """
 
     state: IncidentState
@@ -241,7 +234,6 @@ class IncidentPage:
     """A page of the list of incidents.
 
     Attributes:
-        lines: Its incidents.
         following: The place after which the next page begins; None if this one is the last.
         is_cut: Whether the next page only searches further back: this one has searched as much of the history as one page does.
     """

@@ -40,7 +40,6 @@ class InboundEntry:
     """Requests of one kind about one incident; nothing personal.
 
     Attributes:
-        incident_id: The incident.
         integration: The integration that they came through.
         api_key: The name of the API key that they came with.
         route: The directory's route that matched: ``routes[0]``, ``default``; empty if there is no directory.

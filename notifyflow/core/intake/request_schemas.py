@@ -1,6 +1,6 @@
 """The JSON schemas of requests, as the API publishes them: made from the values that ``requests`` reads the bodies into.
 
-The types, and the fields that may be left out, are those of the values. Here stand only the words and the limits.
+The types, and the fields that may be left out, are those of the values. Only the words and the limits are here.
 """
 
 from collections.abc import Mapping

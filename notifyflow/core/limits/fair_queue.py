@@ -18,7 +18,7 @@ def starts(served: Mapping[str, int], names: Sequence[str]) -> dict[str, int]:
 
 
 def slots_of_each(virtual_starts: Mapping[str, int], slots: int) -> dict[str, int]:
-    """Give slots to namespaces, one after the other; return how many each gets, without those that get none."""
+    """Give slots to namespaces in turn; return how many each gets. Namespaces without a slot are left out."""
     queue = [(start, name) for name, start in virtual_starts.items()]
     heapq.heapify(queue)
     granted: dict[str, int] = {}

@@ -26,9 +26,8 @@ class Delivery:
     """The delivery mode with its addresses.
 
     Attributes:
-        mode: The mode.
         addresses: For REDIRECT, channel to the address that gets everything; messages of other channels are not sent.
-        patterns: For ALLOW, the patterns one of which an address must match, as in a shell and regardless of case.
+        patterns: For ALLOW: an address must match one of these patterns, as in a shell and regardless of case.
     """
 
     mode: Mode = Mode.LIVE
@@ -61,7 +60,7 @@ def read_delivery(text: str) -> Delivery:
     """Read ``live``, ``redirect:email=dev@example.com,sms=+1…``, ``allow:*@example.com,+4420*`` or ``dry-run``.
 
     Raises:
-        ValueError: With what is wrong as a sentence; it does not repeat addresses.
+        ValueError: With the fault as a sentence; it does not repeat addresses.
     """
     word, colon, rest = text.strip().partition(":")
     parts = tuple(part.strip() for part in rest.split(",") if part.strip())

@@ -27,7 +27,6 @@ class Pause:
     Attributes:
         scope: What it covers.
         name: The channel or provider; empty for all.
-        ends_at: When it ends.
         paused_at: When it began.
         paused_by: Who started it.
         is_for_critical: Whether it covers CRITICAL notifications.

@@ -29,7 +29,6 @@ class Content(Incident):
         labels: Names and values; may be empty.
         kind: Page, status update or incident event.
         namespace: The incident's namespace; for other systems only.
-        recipient_name: The recipient's name.
         occurred: When it happened, in the recipient's zone ("Wed 25 Nov 03:14 CET").
         occurred_utc: The same in UTC ("02:14 UTC"); empty where the zone is UTC.
         delayed: How late the page leaves ("delayed 2 h 03 m"); empty when it is not.

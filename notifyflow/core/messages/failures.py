@@ -68,7 +68,6 @@ class Way:
     """The outcome of a page on one channel.
 
     Attributes:
-        channel: The channel.
         what: The outcome, in plain words.
     """
 

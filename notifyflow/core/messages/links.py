@@ -35,7 +35,6 @@ class LinkClaim:
     Attributes:
         incident_id: The incident to acknowledge.
         recipient_id: The recipient of the link.
-        expires_at: When it expires.
     """
 
     incident_id: str

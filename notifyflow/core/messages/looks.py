@@ -65,7 +65,6 @@ class StateLook:
     Attributes:
         sign: One character.
         word: The state in a word or two.
-        tone: The tone.
     """
 
     sign: str

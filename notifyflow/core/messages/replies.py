@@ -62,7 +62,6 @@ class Reply:
     """A reply, as its provider passed it on.
 
     Attributes:
-        provider: The provider.
         event_id: The provider's id of the event; a repeated event is handled once.
         intent: What the reply asks for.
         number: The number that it comes from; personal; empty if a token names the incident.
@@ -116,7 +115,6 @@ class HandledReply:
     """The result of a reply.
 
     Attributes:
-        effect: The effect.
         choices: The incident that the reply means; if that is not clear, the open incidents.
         by: If nothing was changed: who had acknowledged the incident, or that it is over.
         cancelled: Number of pages that the reply cancelled.

@@ -100,9 +100,8 @@ class Charts:
     """The charts of one window.
 
     Attributes:
-        window: The window.
         rolled_up_at: Up to when it is complete; None if nothing was counted yet.
-        accepted: From the creation of a page to its first acceptance, by severity; only those that had any.
+        accepted: From the creation of a page to its first acceptance, by severity; a severity without any is left out.
         delivered: From there to its first reported delivery.
         human: From the moment an incident pages to the first acknowledgement.
         providers: The providers that were called, by channel and name.

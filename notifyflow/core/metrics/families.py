@@ -231,16 +231,16 @@ class MetricValues:
         self._values[key] = value if before is None else before + value
 
     def merge(self, other: "MetricValues") -> None:
-        """Add all values of another one."""
+        """Add all values of ``other``."""
         for key, value in other.items():
             self.add(key, value)
 
     def items(self) -> Iterator[tuple[Key, MetricValue]]:
-        """Return what was counted, by family and labels."""
+        """Return the values by family and labels."""
         return iter(self._values.items())
 
     def get(self, key: Key) -> MetricValue | None:
-        """Return what one row has counted; None without such a row."""
+        """Return the value of one row; None if nothing was counted in it."""
         return self._values.get(key)
 
     def __len__(self) -> int:

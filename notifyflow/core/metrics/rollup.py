@@ -43,7 +43,6 @@ class Sent:
     """The counted values of a notification.
 
     Attributes:
-        created_at: When it was queued.
         reached: The version at which it was first SENT or DELIVERED; None if it never was.
         delivered: The version at which it was first DELIVERED; None if it never was.
     """

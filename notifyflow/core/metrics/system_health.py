@@ -15,10 +15,8 @@ class Queue:
     """Notifications of one channel and urgency that are due and not sent yet.
 
     Attributes:
-        channel: The channel.
         is_urgent: Whether they are CRITICAL.
         count: How many.
-        oldest_due_at: When the oldest became due.
     """
 
     channel: str
@@ -32,7 +30,7 @@ class ProviderStatus:
     """One provider on one channel.
 
     Attributes:
-        health: Its circuit and what it was sent in the last minute.
+        health: Its circuit, and how many messages it was sent in the last minute.
         limit: How many messages it accepts a minute.
     """
 

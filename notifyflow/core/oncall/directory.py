@@ -58,8 +58,8 @@ class Route:
 
     Attributes:
         to: Names of recipients, groups and, with ``@``, schedules.
-        match: Label to patterns, one of which its value must match; ``*`` stands for any characters. All labels must match.
-        keys: Patterns, one of which the name of the sender's API key must match; empty for any key.
+        match: Label to patterns; its value must match one of them (``*`` stands for any characters). All labels must match.
+        keys: Patterns; the name of the sender's API key must match one of them. Empty for any key.
         policy: The name of the policy; by default recipients are paged until someone acknowledges.
         then: The later steps of a chain, which page while nobody acknowledges.
         over_after: The time of the chain's last step.

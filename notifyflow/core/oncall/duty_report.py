@@ -20,8 +20,6 @@ class Duty:
     """Who is on duty in a schedule, at an instant and from then on.
 
     Attributes:
-        schedule: The schedule.
-        at: The instant.
         on_duty: The shift at the instant.
         next: The first shift of other people after it, nobody's included; None without one within a year.
         shifts: The shifts from the instant on, for some weeks.

@@ -35,8 +35,6 @@ class Feed:
         digest: The SHA-256 of the token in its address, in hex digits.
         schedule: The name of the schedule that it shows, without ``@``; None for a person's.
         recipient_id: The person whose duties it shows; None for a schedule's.
-        made_by: Who made it.
-        made_at: When it was made.
         expires_at: When it expires; None for never.
     """
 

@@ -41,7 +41,6 @@ class Every:
 
     Attributes:
         count: How many units, from 1; hours divide 24.
-        unit: The unit.
     """
 
     count: int
@@ -135,13 +134,9 @@ class Override:
     """A change of the duty for some time.
 
     Attributes:
-        id: Its id.
         schedule: The name of the schedule.
         people: Who is on duty instead, by recipient id.
         instead_of: The one person whose duty it replaces, whenever they are on duty; empty for the whole duty.
-        begins_at: When it begins.
-        ends_at: When it ends.
-        made_by: Who made it.
         made_at: When it was made; of several at one instant, the newest counts.
     """
 
@@ -162,7 +157,6 @@ class Calendar:
     Attributes:
         schedule: The name of the schedule.
         shifts: The shifts, in order, without overlaps; between two of them, nobody is on duty.
-        fetched_at: When it was fetched.
     """
 
     schedule: str

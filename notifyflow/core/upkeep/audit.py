@@ -84,8 +84,6 @@ class Finding:
     Attributes:
         rule: The invariant.
         machine: ``incident``, ``escalation``, ``notification`` or ``step``.
-        row_id: The row.
-        incident_id: Its incident.
         what: What is wrong: the rest of a sentence that begins with the row, without its full stop.
     """
 
@@ -101,8 +99,6 @@ class Round:
     """A snapshot of one escalation with everything that belongs to it.
 
     Attributes:
-        incident: Its incident.
-        escalation: The escalation.
         notifications: Its notifications with their attempts.
         transitions: The log of the escalation and of its notifications together, in the order in which it was written.
         operations: The operations incident that it is linked to; None if there is none.

@@ -28,7 +28,6 @@ class ExpectedStep:
 
     Attributes:
         number: Its number, from 1.
-        names: The names in it.
         after: When it starts if each step before takes its time.
         soonest: When it starts if every message of the steps before is refused for good.
         people: The ids of the people that it would page after its time; empty if nobody is left or on duty.

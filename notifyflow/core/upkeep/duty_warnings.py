@@ -41,13 +41,11 @@ class DutyWarning:
     """A foreseeable fault, or a possible one.
 
     Attributes:
-        kind: Its kind.
         where: The schedule, route or step: ``schedules.primary``, ``routes[0].then[1]``.
         what: What is wrong, as a sentence without its full stop; times are in the schedule's zone.
         remedy: What to do about it, as a sentence without its full stop.
         person: The id of the person, if it is about one.
         begins_at: When it happens first; None if it does not depend on time.
-        ends_at: When that ends.
         count: How often it happens within ``AHEAD``.
     """
 

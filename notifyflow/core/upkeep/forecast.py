@@ -204,7 +204,7 @@ def _obstacles_of(channel: str, model: ChannelModel, severity: Severity, obstacl
 
 
 def _ranges(runs: Iterable[Iterable[NextEvent]], behaviour: ProviderBehaviour, start: datetime) -> Iterator[Expected]:
-    """Join the events of the fastest and the slowest course; an event that one lacks comes before its next round, if at all.
+    """Join the events of the fastest and the slowest run; an event that a run lacks comes before its next round, if at all.
 
     With a wish, the course without it is the slowest: the first call to end decides which wished page a tier adopts.
     """

@@ -75,7 +75,7 @@ class ForecastDocument(Document):
         obstacles: Obstacles = NOTHING,
         is_in_chain: bool = False,
     ) -> Self:
-        """Build the forecast of a recipient whom an incident of a severity pages by a policy.
+        """Build the forecast for one recipient, under a policy and a severity.
 
         In a chain, the next step starts where operations would be told that the recipient cannot be reached.
         """

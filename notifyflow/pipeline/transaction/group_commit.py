@@ -30,7 +30,7 @@ class ConditionLock(Protocol):
     def __exit__(self, *arguments: object) -> None: ...
 
     def wait(self, timeout: float | None = None) -> object:
-        """Release the lock, wait for ``notify_all`` or until group seconds have passed, and acquire the lock again."""
+        """Release the lock, wait for ``notify_all`` or until ``timeout`` seconds have passed, and acquire the lock again."""
         ...
 
     def notify_all(self) -> None:

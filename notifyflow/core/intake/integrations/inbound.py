@@ -46,7 +46,6 @@ class InboundRequest:
     """One request of an integration.
 
     Attributes:
-        action: The action.
         incident: The incident; always valid. For any action but NOTIFY only its key counts.
         labels: All labels that were sent, used for routing; may be more than the incident can hold.
         times: How many times in a row the same request was sent; at least 1.
