@@ -23,7 +23,7 @@ from notifyflow.testing.web import Response
 
 T = TypeVar("T")
 
-_PATIENCE_S = 60.0
+_TIMEOUT_S = 60.0
 """How long, in real time, the stand-ins may take for what is due at one instant."""
 
 Ask = Callable[[str, str, str, Mapping[str, str]], Coroutine[None, None, Response]]
@@ -62,8 +62,8 @@ class VirtualSurroundings(Surroundings):
         with self._opened():
             settled = Event()
             self._loop.call_soon_threadsafe(self._settling.append, settled)
-            if not settled.wait(_PATIENCE_S):
-                raise TimeoutError(f"the sandbox is still busy after {_PATIENCE_S:g} s")
+            if not settled.wait(_TIMEOUT_S):
+                raise TimeoutError(f"the sandbox is still busy after {_TIMEOUT_S:g} s")
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """Make the event loop, whose timers go by the virtual clock."""
@@ -99,7 +99,7 @@ class VirtualSurroundings(Surroundings):
     def wait_for(self, work: "Future[T]") -> T:
         """Let callbacks come until what runs on the loop has a result."""
         with self._opened():
-            return work.result(_PATIENCE_S)
+            return work.result(_TIMEOUT_S)
 
     def run(self, work: Coroutine[None, None, T]) -> T:
         """Run something on the loop, and return its result."""

@@ -37,7 +37,7 @@ _SIGNED = {
 }
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem")
 _MOST_KEYS = 16
-_PATIENCE_S = 1.0
+_TIMEOUT_S = 1.0
 _FETCHED_EVERY = timedelta(minutes=1)
 _ASKED_EVERY = timedelta(seconds=15)  # SNS repeats a message that was refused for now after 20 s
 _MOST_CONFIRMED = 1_000
@@ -95,7 +95,7 @@ class SnsReceiver:
 
     def _confirm(self, topic: str, token: str) -> None:
         """Confirm a subscription, unless SNS has answered before: anybody who has read a genuine message can send it again."""
-        if not self._confirming.acquire(timeout=_PATIENCE_S):
+        if not self._confirming.acquire(timeout=_TIMEOUT_S):
             raise TemporaryProviderError("another subscription is just being confirmed", code="busy")
         try:
             now, asked_at = self._clock.now(), self._confirmations.get(token, _NEVER)
@@ -141,7 +141,7 @@ class SnsReceiver:
             raise RejectedCallback(_NAME, "its certificate is not of SNS")
         if (key := self._keys.get(url)) is not None:
             return key
-        if not self._lock.acquire(timeout=_PATIENCE_S):
+        if not self._lock.acquire(timeout=_TIMEOUT_S):
             raise TemporaryProviderError("another certificate is just being fetched", code="busy")
         try:
             if url not in self._keys:

@@ -149,7 +149,7 @@ def _chain(status: IncidentStatus, next_events: NextEvents, times: Times) -> Ite
         yield Text("\nChain", "bold")
     for each in steps:
         style = "bold" if each.is_next else "dim" if each.is_ahead else ""
-        yield Text(f"    {each.look.sign} {plain(each.who)}  {plain(each.standing)}{plain(each.sooner)}", style)
+        yield Text(f"    {each.look.sign} {plain(each.who)}  {plain(each.status_text)}{plain(each.sooner)}", style)
     if word := "" if next_events.step else chain_words.last_word(status, next_events, name=name, brief=times.brief):
         yield Text(f"    {word}", "dim")
 

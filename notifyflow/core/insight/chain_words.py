@@ -42,14 +42,14 @@ class StepLine:
 
     Attributes:
         who: The people that it pages.
-        standing: Its state, or when it starts.
+        status_text: Its state, or when it starts.
         sooner: What would start it at once, after a comma; empty unless it is the next one.
     """
 
     step: StepFacts
     look: StateLook
     who: str
-    standing: str
+    status_text: str
     sooner: str
     is_next: bool
 
@@ -75,7 +75,9 @@ def lines(
             step=step,
             look=CHAIN_OVER if step.is_end and step.state is StepState.SKIPPED else STEPS[step.state],
             who=_who_next(shown[step.id], name=name) if step.id in shown else who(step, name=name),
-            standing=when(shown[step.id], now=now, brief=brief) if step.id in shown else standing(status, step, brief=brief),
+            status_text=when(shown[step.id], now=now, brief=brief)
+            if step.id in shown
+            else status_text(status, step, brief=brief),
             sooner=_sooner(shown[step.id], name=name, now=now, brief=brief) if step.id in shown else "",
             is_next=step.id in shown,
         )
@@ -96,7 +98,7 @@ def called(step: StepFacts, people: tuple[str, ...], *, name: Name) -> str:
     return listed([name(each) for each in people]) + (f" ({listed(schedules)})" if schedules else "")
 
 
-def standing(status: IncidentStatus, step: StepFacts, *, brief: Callable[[datetime], str]) -> str:
+def status_text(status: IncidentStatus, step: StepFacts, *, brief: Callable[[datetime], str]) -> str:
     """Return the state of a step other than the next: ``started at 03:14:03: mail went out``, ``skipped: nobody is on duty``."""
     match step.state:
         case StepState.WAITING:

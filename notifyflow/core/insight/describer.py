@@ -75,7 +75,7 @@ class TierView:
         name: Its name.
         channels: Its channels.
         is_open: Whether it was opened.
-        standing: Why it is open, or when it opens.
+        status_text: Why it is open, or when it opens.
         notifications: Its pages.
     """
 
@@ -83,7 +83,7 @@ class TierView:
     name: str
     channels: tuple[str, ...]
     is_open: bool
-    standing: str
+    status_text: str
     notifications: tuple[NotificationView, ...]
 
 
@@ -240,7 +240,7 @@ class Describer:
                 name="as wished",
                 channels=tuple(row.channel for row in rows),
                 is_open=True,
-                standing=f"sent from {self._brief(min(row.created_at for row in rows))} on; no tier waits for them",
+                status_text=f"sent from {self._brief(min(row.created_at for row in rows))} on; no tier waits for them",
                 notifications=tuple(self._notification(escalation, row) for row in rows),
             )
 
@@ -252,7 +252,7 @@ class Describer:
             name=tier.name,
             channels=tier.channels,
             is_open=is_open,
-            standing=self._opened(escalation.facts, number, rows) if is_open else self._shut(escalation, number, tier),
+            status_text=self._opened(escalation.facts, number, rows) if is_open else self._shut(escalation, number, tier),
             notifications=tuple(self._notification(escalation, row) for row in rows),
         )
 

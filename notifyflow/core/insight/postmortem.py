@@ -93,7 +93,7 @@ def _chain(status: IncidentStatus) -> Iterator[str]:
                 str(each.run_number),
                 str(each.number),
                 _plain(chain_words.who(each, name=name)),
-                _plain(chain_words.standing(status, each, brief=_in_utc)),
+                _plain(chain_words.status_text(status, each, brief=_in_utc)),
             )
             for each in status.steps
         )

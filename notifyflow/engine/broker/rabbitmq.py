@@ -26,7 +26,7 @@ from notifyflow.log import get_logger
 _log = get_logger("notifyflow.engine")
 
 _LOST = (AMQPError, AMQPConnectorException, OSError)
-_PATIENCE_S = 2.0
+_TIMEOUT_S = 2.0
 _HEARTBEAT_S = 5
 _PAUSE_S = 0.1
 
@@ -38,7 +38,7 @@ class RabbitmqDoorbell(RabbitmqBroker):
         super().__init__(url=url, middleware=list(middleware))
         self.address = pika.URLParameters(url)
         self.address.connection_attempts = 1
-        self.address.socket_timeout = self.address.stack_timeout = _PATIENCE_S
+        self.address.socket_timeout = self.address.stack_timeout = _TIMEOUT_S
         self.address.heartbeat = 0  # a thread that rings only rarely sends none, and would be disconnected
         self.is_read = True
         self._turn = threading.Lock()
@@ -67,7 +67,7 @@ class RabbitmqDoorbell(RabbitmqBroker):
             ConnectionClosed: When it is not confirmed within a few seconds.
         """
         del delay
-        if not self._turn.acquire(timeout=2 * _PATIENCE_S):
+        if not self._turn.acquire(timeout=2 * _TIMEOUT_S):
             raise ConnectionClosed(TimeoutError("other threads are waiting for RabbitMQ"))
         try:
             self._publish(message, may_repeat=self._line is not None)
@@ -139,7 +139,7 @@ class _Line:
         """Abort the connection if the block takes too long; pika would wait for ever."""
         connection = self._connection._impl
         too_long = ConnectionBlockedTimeout("RabbitMQ does not answer")
-        timer = connection.ioloop.call_later(_PATIENCE_S, lambda: connection._terminate_stream(too_long))
+        timer = connection.ioloop.call_later(_TIMEOUT_S, lambda: connection._terminate_stream(too_long))
         try:
             yield
         finally:

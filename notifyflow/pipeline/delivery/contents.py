@@ -24,7 +24,7 @@ def write(
     handed_over = None
     if row.kind is Kind.STATUS_UPDATE:
         handed_over = tx.deps.wiring.word_hand_over(tx, tx.ledger.incidents.get(row.incident_id), content, contact)
-    standing = _Standing() if handed_over else _standing(tx, row, escalation, contact)
+    incident_now = _IncidentNow() if handed_over else _incident_now(tx, row, escalation, contact)
     return compose(
         handed_over or content,
         contact,
@@ -36,15 +36,15 @@ def write(
         link=link(tx.deps, row.incident_id, contact.recipient_id, now=now),
         kind=row.kind,
         notice=tx.deps.notice,
-        status_update=standing.status_update,
-        is_resolved=standing.is_resolved,
+        status_update=incident_now.status_update,
+        is_resolved=incident_now.is_resolved,
         others=() if handed_over else _others(tx, row.incident_id, contact),
-        acknowledged_by=standing.acknowledged_by,
-        acknowledged_at=standing.acknowledged_at,
+        acknowledged_by=incident_now.acknowledged_by,
+        acknowledged_at=incident_now.acknowledged_at,
         ops_contact=tx.deps.ops_contact,
         reply=reply_codes.reply_hint(tx, row, contact, attempt) if row.kind is Kind.PAGE else "",
         incident_event=row.incident_event,
-        namespace=standing.namespace,
+        namespace=incident_now.namespace,
     )
 
 
@@ -60,7 +60,7 @@ def _others(tx: Transaction, incident_id: str, contact: Contact) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Standing:
+class _IncidentNow:
     """The part of a message about the incident's state; each field as in ``compose``."""
 
     status_update: str = ""
@@ -70,14 +70,14 @@ class _Standing:
     namespace: str = ""
 
 
-def _standing(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact) -> _Standing:
+def _incident_now(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact) -> _IncidentNow:
     if row.kind is Kind.PAGE and escalation.round == 1:  # most messages: nothing has to be read
-        return _Standing()
+        return _IncidentNow()
     incident = tx.ledger.incidents.get(row.incident_id)
     if row.kind is Kind.INCIDENT_EVENT:
-        return _Standing(namespace=incident.namespace)
+        return _IncidentNow(namespace=incident.namespace)
     by, at = tx.ledger.incidents.last_acknowledgement(incident) or ("", None)
-    return _Standing(
+    return _IncidentNow(
         status_update=_status_update(tx, incident, contact) if row.kind is Kind.STATUS_UPDATE else "",
         is_resolved=incident.state is IncidentState.RESOLVED,
         acknowledged_by=_name(tx, incident, by) if by else "",

@@ -16,7 +16,7 @@ from notifyflow.channels.http.guard import Guard
 from notifyflow.errors import ProviderError
 from notifyflow.settings import Settings
 
-_PATIENCE_S = 6.0
+_TIMEOUT_S = 6.0
 """How long a test waits for a request that should end by itself after half a second; only a request without end takes longer."""
 _PAUSE_S = 0.02
 _HANDSHAKE = b"\x16\x03\x03\x40\x00"  # the head of a TLS record of 16 KB
@@ -75,7 +75,7 @@ def dripping(speak: Speak) -> Iterator[Dripping]:
             server.is_over.set()
             listening.shutdown(socket.SHUT_RDWR)
             for thread in (listener, *threads):
-                thread.join(_PATIENCE_S)
+                thread.join(_TIMEOUT_S)
 
 
 def http(**settings: str) -> Http:
@@ -95,7 +95,7 @@ def ends(request: Callable[[], HttpResponse]) -> HttpResponse | ProviderError:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(_PATIENCE_S)
+    thread.join(_TIMEOUT_S)
     assert found, "the request goes on for as long as the server drips"
     return found[0]
 

@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 _LOCKED_S = 11
 """Two claims are given up meanwhile, each after five seconds."""
-_PATIENCE_S = 10
+_TIMEOUT_S = 10
 """Less than what is left of the 30 s after which a page is rung for again."""
 
 
@@ -100,5 +100,5 @@ def test_pages_leave_soon_after_a_lock_is_gone_that_made_claims_time_out(
             flow.notify(Incident(key="db-1", title="down", severity=severity), people)
             locking.execute("SELECT pg_sleep(%s)", (_LOCKED_S,))
             assert len(provider.messages) == 1
-        wait_until(lambda: len(provider.messages) == 1 + len(people), within_s=_PATIENCE_S)
+        wait_until(lambda: len(provider.messages) == 1 + len(people), within_s=_TIMEOUT_S)
     store.close()

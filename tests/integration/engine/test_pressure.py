@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 
 SHARE = 0.075
 INCIDENTS, PEOPLE = 25, 4
-_PATIENCE_S = 300.0
+_TIMEOUT_S = 300.0
 _MOST_STATEMENTS = 100
 """How many statements a page may take on average, with those that are repeated; without pressure it is about 10."""
 
@@ -91,7 +91,7 @@ def test_all_pages_leave_once_and_all_receipts_are_stored(store: PressedStore, p
         flow.start()
         with press.on(share=SHARE):
             page_everybody(flow)
-            wait_until(lambda: sum(is_delivered(flow)) == INCIDENTS * PEOPLE, within_s=_PATIENCE_S)
+            wait_until(lambda: sum(is_delivered(flow)) == INCIDENTS * PEOPLE, within_s=_TIMEOUT_S)
             flow.close()
         assert [each.exception() for each in provider.receipts] == [None] * INCIDENTS * PEOPLE
     assert len(provider.messages) == INCIDENTS * PEOPLE

@@ -119,7 +119,7 @@ def test_a_bounce_that_comes_too_late_wakes_nobody_and_says_what_to_do(driver: D
     (recipient,) = Describer(status, read, brief=str, explain=lambda channel, code: "").recipients(most=1)
     (shown,) = recipient.rounds
     assert shown.coming[0].startswith("nothing more: what was sent has failed too late to wake anybody by itself: page again")
-    assert shown.tiers[1].standing == "opens no more: the pages before it are too old"
+    assert shown.tiers[1].status_text == "opens no more: the pages before it are too old"
 
 
 def test_a_pause_of_everything_is_known(driver: Driver) -> None:

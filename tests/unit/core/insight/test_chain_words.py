@@ -86,7 +86,7 @@ def test_a_line_of_a_list_says_who_is_next_and_how_far_the_chain_has_come() -> N
 
 def shown(status: IncidentStatus, found: NextStep | None = None) -> list[tuple[str, str, str]]:
     lines = words.lines(status, status.steps, found, name=name, now=AT, brief=brief)
-    return [(each.look.sign, each.who, each.standing) for each in lines]
+    return [(each.look.sign, each.who, each.status_text) for each in lines]
 
 
 def test_a_chain_is_a_line_of_steps() -> None:
@@ -107,7 +107,7 @@ def test_what_became_of_its_steps_is_said() -> None:
         step(3, STOPPED, started_at=None),
         step(4, STOPPED),
     )
-    assert [standing for _, _, standing in shown(over)] == [
+    assert [status_text for _, _, status_text in shown(over)] == [
         "started at 02:14:03, stopped: mail went out",
         "skipped: nobody is on duty",
         "was not needed",
@@ -118,18 +118,18 @@ def test_what_became_of_its_steps_is_said() -> None:
 
 
 def test_a_step_says_by_which_ways_it_has_paged_its_people() -> None:
-    def standing(*rows: NotificationFacts, **fields: object) -> str:
+    def status_text(*rows: NotificationFacts, **fields: object) -> str:
         ada = escalation("ada", *rows)
         facts = replace(ada.facts, **fields)  # type: ignore[arg-type]
         status = chain(step(1, STARTED, paged=("ada",)), replace(step(1, STARTED, started_at=AT + TEN), id="x", run_number=2))
-        return words.standing(replace(status, escalations=(replace(ada, facts=facts),)), status.steps[0], brief=brief)
+        return words.status_text(replace(status, escalations=(replace(ada, facts=facts),)), status.steps[0], brief=brief)
 
     sent, failed = notification("email", N.SENT, attempt(1, Result.ACCEPTED)), notification("voice", N.FAILED)
-    assert standing(sent, failed, notification("sms", N.QUEUED)) == "started at 02:14:03: mail went out"
-    assert standing(failed, notification("sms", N.QUEUED)) == "started at 02:14:03: nothing has gone out yet"
-    assert standing(failed) == "started at 02:14:03: nothing went out"
-    assert standing(sent, started_at=AT + TEN) == "started at 02:14:03: nothing went out", "that is the newer run's"
-    assert standing(replace(sent, kind=Kind.STATUS_UPDATE)) == "started at 02:14:03: nothing went out"
+    assert status_text(sent, failed, notification("sms", N.QUEUED)) == "started at 02:14:03: mail went out"
+    assert status_text(failed, notification("sms", N.QUEUED)) == "started at 02:14:03: nothing has gone out yet"
+    assert status_text(failed) == "started at 02:14:03: nothing went out"
+    assert status_text(sent, started_at=AT + TEN) == "started at 02:14:03: nothing went out", "that is the newer run's"
+    assert status_text(replace(sent, kind=Kind.STATUS_UPDATE)) == "started at 02:14:03: nothing went out"
 
 
 def test_the_last_word_says_why_nothing_comes() -> None:

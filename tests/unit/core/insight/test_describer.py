@@ -101,7 +101,7 @@ def test_a_tier_says_why_it_is_open_or_when_it_opens_or_why_it_does_not() -> Non
     )
 
     def standings(each: EscalationStatus, *lines: Transition, **facts: Any) -> list[str]:
-        return [tier.standing for tier in the_round(each, *lines, **facts).tiers]
+        return [tier.status_text for tier in the_round(each, *lines, **facts).tiers]
 
     opened = line("tier_opened", tier="2", why="unacknowledged")
     first, second, third = standings(one, opened)
@@ -184,7 +184,7 @@ def test_a_page_that_is_held_up_or_too_old_says_so() -> None:
     status = replace(OPEN, escalations=(one,))
     late = NextEvents(escalations={}, now=AT, too_late=frozenset({"e-ada"}))
     described = Describer(status, late, brief=brief, explain=lambda channel, code: "").round(one)
-    assert described.tiers[1].standing == "opens no more: the pages before it are too old"
+    assert described.tiers[1].status_text == "opens no more: the pages before it are too old"
 
 
 def test_an_event_for_another_system_has_its_subscriber_and_no_address() -> None:
@@ -214,5 +214,5 @@ def test_a_result_without_an_end_has_no_duration() -> None:
 
 def test_wished_pages_of_no_tier_stand_before_the_tiers() -> None:
     wished = the_round(escalation("ada", notification("sms", N.SENT, tier=0), notification("email", N.SENT))).tiers[0]
-    assert (wished.name, wished.standing) == ("as wished", "sent from 02:14:03 on; no tier waits for them")
+    assert (wished.name, wished.status_text) == ("as wished", "sent from 02:14:03 on; no tier waits for them")
     assert [each.name for each in wished.notifications] == ["text (as wished)"]
