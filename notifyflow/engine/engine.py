@@ -164,7 +164,7 @@ class Engine:
 
 
 def with_reserve(concurrency: int) -> int:
-    """Return how many threads serve a number of places at each provider, so that some are left if one provider hangs."""
+    """Return how many threads serve a number of concurrent sends, so that some are left if one provider hangs."""
     return concurrency + ceil(concurrency / 2)
 
 

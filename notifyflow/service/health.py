@@ -26,7 +26,7 @@ class Health:
     def set_aside(self) -> tuple[SetAside, ...]:
         """List the damaged rows that are set aside, the newest first."""
         self._use_cases.prepare()
-        return self._store.read(lambda reads: reads.set_aside.listed())
+        return self._store.read(lambda reads: reads.set_aside.all())
 
     def damaged(self) -> tuple[LeftOut, ...]:
         """Return the damaged rows that lists leave out, and that are not set aside because nothing works on them."""

@@ -31,7 +31,7 @@ def is_capped(tx: Transaction, row: NotificationFacts, escalation: EscalationFac
     """Return whether a cap refuses the notification in this hour; the caller holds the locks of the channel's providers."""
     if row.channel not in tx.deps.caps.channels:
         return False
-    caps_of = tx.deps.caps.of(row.channel, *_whither(tx, row, escalation), is_urgent=is_urgent(row))
+    caps_of = tx.deps.caps.of(row.channel, *_owner_and_address(tx, row, escalation), is_urgent=is_urgent(row))
     return bool(caps_of) and cap_counts.is_used_up(
         caps_of, tx.ledger.providers.spent(row.channel, caps_of, hour=cap_counts.hour_of(tx.now))
     )
@@ -40,11 +40,11 @@ def is_capped(tx: Transaction, row: NotificationFacts, escalation: EscalationFac
 def spend(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> None:
     """Count a notification that is sent now."""
     if row.channel in tx.deps.caps.channels:
-        counted = tx.deps.caps.counted(row.channel, *_whither(tx, row, escalation))
+        counted = tx.deps.caps.counted(row.channel, *_owner_and_address(tx, row, escalation))
         tx.ledger.providers.spend(row.channel, counted, hour=cap_counts.hour_of(tx.now))
 
 
-def _whither(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> tuple[str, str]:
+def _owner_and_address(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> tuple[str, str]:
     """Return the namespace and the address of a notification."""
     address = tx.ledger.contacts.get(row.incident_id, escalation.recipient_id).addresses[row.channel]
     return row.namespace, address

@@ -58,7 +58,7 @@ def end_round(tx: Transaction, incident: IncidentFacts) -> bool:
     return uncounted.paging > 0 or uncounted.notices > 0
 
 
-def pass_round(tx: Transaction, incident: IncidentFacts) -> None:
+def start_due_round(tx: Transaction, incident: IncidentFacts) -> None:
     """Start the round whose time has come, unless everything is told."""
     is_waiting = end_round(tx, incident)
     due_at = _paths_due_at(tx, incident) if is_waiting else None
@@ -79,8 +79,8 @@ def follow(tx: Transaction, resolved: IncidentFacts) -> None:
 def start_round(tx: Transaction, incident: IncidentFacts) -> None:
     """Page operations about everything that no accepted page has told, even if it was acknowledged meanwhile.
 
-    When the round is 15 minutes old, ``pass_round`` checks whether any page of it was accepted. The recipients and addresses are
-    those of this process's settings; without any, those that another process stored.
+    When the round is 15 minutes old, ``start_due_round`` checks whether any page of it was accepted. The recipients and addresses
+    are those of this process's settings; without any, those that another process stored.
     """
     end_round(tx, incident)
     _say(tx, incident)
@@ -94,11 +94,11 @@ def start_round(tx: Transaction, incident: IncidentFacts) -> None:
     tx.ledger.operations.mark_counted(incident.id)
 
 
-def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
+def start_policy_rounds(tx: Transaction, incident: IncidentFacts) -> None:
     """Start the policy's next round for each recipient whose round is due, and the first round of new ones."""
     _follow_recipients(tx, incident)
     if incident.round_at is None or incident.round_at > tx.now:  # otherwise ``start_round`` pages all of them
-        rounds.pass_time(tx, incident)
+        rounds.start_due_rounds(tx, incident)
     paged = {escalation.recipient_id for escalation in tx.ledger.escalations.lock_current(incident.id)}
     if incident.state is IncidentState.OPEN:
         rounds.start(tx, incident, {contact.recipient_id for contact in tx.deps.operations} - paged)
@@ -117,7 +117,7 @@ def _follow_recipients(tx: Transaction, incident: IncidentFacts) -> None:
         decisions.close(tx, context, event="replaced")
 
 
-def say_again(tx: Transaction, incident_ids: Collection[str]) -> None:
+def render_again(tx: Transaction, incident_ids: Collection[str]) -> None:
     """Render the content of operations incidents again, since their failures have changed."""
     for incident_id in incident_ids:
         _say(tx, tx.ledger.incidents.get(incident_id))

@@ -33,7 +33,7 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
             )
 
 
-def pass_time(tx: Transaction, incident: IncidentFacts, *, only: Collection[str] = ()) -> None:
+def start_due_rounds(tx: Transaction, incident: IncidentFacts, *, only: Collection[str] = ()) -> None:
     """Start the policy's next round for each recipient whose round is due, or end the last one; ``only`` names escalations."""
     current = [each for each in tx.ledger.escalations.lock_current(incident.id) if not only or each.id in only]
     due = {each.recipient_id for each in current if _is_due(each, tx.now)}

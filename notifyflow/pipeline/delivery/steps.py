@@ -84,7 +84,7 @@ def _begin(
     _go_on(tx, incident, [started, *later], up_to=min(up_to, len(later)), waited=waited)
 
 
-def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
+def start_due_step(tx: Transaction, incident: IncidentFacts) -> None:
     """Start the next step of an incident if its time has come, or all ways in the step before have failed."""
     found, contacts = decisions.lock_contexts(tx, incident), tx.ledger.contacts.of(incident.id)
     contexts = [outages.inform(tx, each, contacts[each.escalation.recipient_id]) for each in found]

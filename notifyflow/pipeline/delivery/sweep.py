@@ -192,12 +192,12 @@ def _go_on(tx: Transaction, loaded: None, incident_id: str) -> None:
     del loaded
     incident = tx.ledger.incidents.lock(incident_id)
     if not incident.is_operations:
-        steps.pass_time(tx, incident)
+        steps.start_due_step(tx, incident)
         series.look_into(tx, incident.id)
         return
     is_due = incident.round_at is not None and incident.round_at <= tx.now
     if is_due and incident.state is not IncidentState.RESOLVED:
-        operations.pass_round(tx, incident)
+        operations.start_due_round(tx, incident)
 
 
 def _start_due_rounds(deps: Dependencies, incident_id: str, now: datetime) -> FollowUps:
@@ -206,7 +206,7 @@ def _start_due_rounds(deps: Dependencies, incident_id: str, now: datetime) -> Fo
     whole = parts.search(_SET)
     try:
         if whole.wanted == _SET:
-            return parts.run(whole, partial(_pass_time, incident_id=incident_id)).follow_ups
+            return parts.run(whole, partial(_start_due, incident_id=incident_id)).follow_ups
     except use_case.DAMAGE as error:
         if not (isinstance(error, Contended) or set_aside.is_damage(error)):
             raise
@@ -214,17 +214,17 @@ def _start_due_rounds(deps: Dependencies, incident_id: str, now: datetime) -> Fo
     return _run_set(deps, _START_ROUNDS, [(incident_id, each) for each in due])
 
 
-def _pass_time(tx: Transaction, incident_id: str, *, only: Collection[str] = ()) -> None:
+def _start_due(tx: Transaction, incident_id: str, *, only: Collection[str] = ()) -> None:
     incident = tx.ledger.incidents.lock(incident_id)
     if incident.is_operations:
-        operations.pass_time(tx, incident)
+        operations.start_policy_rounds(tx, incident)
     else:
-        rounds.pass_time(tx, incident, only=only)
+        rounds.start_due_rounds(tx, incident, only=only)
 
 
 def _start_rounds(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
     """Start some of an incident's due rounds."""
-    _pass_time(tx, due[0][0], only=[escalation_id for _, escalation_id in due])
+    _start_due(tx, due[0][0], only=[escalation_id for _, escalation_id in due])
 
 
 _EXPIRE_LEASES = SetUseCase(

@@ -81,7 +81,7 @@ def words(tx: Transaction, incident: IncidentFacts, content: Incident, contact: 
     )
 
 
-def say_again(tx: Transaction, recipient_id: str) -> None:
+def render_again(tx: Transaction, recipient_id: str) -> None:
     """Render the stored content of a recipient's hand-overs again, since the roster no longer has the recipient."""
     roster = tx.ledger.roster.current()
     for incident_id, told in tx.ledger.hand_overs.naming(recipient_id):

@@ -28,8 +28,8 @@ def forget(deps: Dependencies, recipient_id: str) -> Forgotten:
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         forgotten = tx.ledger.recipients.forget(recipient_id)
         was_listed = tx.ledger.roster.forget(recipient_id)
-        hand_overs.say_again(tx, recipient_id)
-        operations.say_again(tx, tx.ledger.operations.about(recipient_id))
+        hand_overs.render_again(tx, recipient_id)
+        operations.render_again(tx, tx.ledger.operations.about(recipient_id))
         return replace(forgotten, is_known=forgotten.is_known or was_listed)
 
     return use_case.run(deps, body)[0]

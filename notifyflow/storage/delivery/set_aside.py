@@ -108,7 +108,7 @@ class Tried(NamedTuple):
 class SetAsideReads(Reader):
     """Reads the rows that are set aside."""
 
-    def listed(self) -> tuple[SetAside, ...]:
+    def all(self) -> tuple[SetAside, ...]:
         """List the rows that are set aside, the newest first, including those that are being tried again."""
         found = SetAsideRow.select(*_COLUMNS).order_by(SetAsideRow.at.desc(), SetAsideRow.row_id.desc())
         return tuple(SetAside(**row) for row in self._source.readable(found, SetAsideRow.row_id))

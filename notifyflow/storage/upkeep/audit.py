@@ -119,7 +119,7 @@ class Audits(Reader):
             limit: How many at most.
         """
         ids = [str(row["id"]) for row in self._source.rows(_PAGE(after_id, limit))]
-        findings = [] if after_id else [audit.aside(each) for each in SetAsideReads(self._source).listed()]
+        findings = [] if after_id else [audit.aside(each) for each in SetAsideReads(self._source).all()]
         findings += self._missing(ids)
         incidents: dict[str, IncidentFacts] = {}
         for incident, log in self._readable(ids, self._incidents_with_logs, "incident", lambda each: each, findings):

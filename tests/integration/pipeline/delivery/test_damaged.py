@@ -65,7 +65,7 @@ class Field:
             for damage, row_id in rows.items():
                 stack.enter_context(damaged(self.driver.deps, machine, row_id, damage))
             yield
-            self.named = self.driver.store.read(lambda reads: reads.set_aside.listed())
+            self.named = self.driver.store.read(lambda reads: reads.set_aside.all())
         release_all(self.driver.deps)
 
     def _row(self, machine: str, incident_id: str) -> str:

@@ -59,7 +59,7 @@ def others(driver: Driver) -> list[str]:
 
 
 def named(driver: Driver) -> tuple[SetAside, ...]:
-    return driver.store.read(lambda reads: reads.set_aside.listed())
+    return driver.store.read(lambda reads: reads.set_aside.all())
 
 
 def act(driver: Driver, name: str) -> Stopped:

@@ -265,5 +265,5 @@ def test_a_set_that_never_passes_ends_with_its_time_and_blames_nobody(driver: Dr
     submitted = [_submitted(driver, f"db-{number}") for number in range(ITEMS)]
     with press.on(most=0), driver.store.within(_SHORT_S), pytest.raises(StorageUnavailable):
         store_all(driver.deps, submitted)
-    assert driver.store.read(lambda reads: reads.set_aside.listed()) == ()
+    assert driver.store.read(lambda reads: reads.set_aside.all()) == ()
     assert all(isinstance(each, Notified) for each in store_all(driver.deps, submitted).results)
