@@ -1,1 +1,1 @@
-"""The machines as diagrams, and the ladder of a policy as a picture; pure."""
+"""The machines as diagrams, and the tiers of a policy as a picture; pure."""

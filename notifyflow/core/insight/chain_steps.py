@@ -41,8 +41,8 @@ class NextStep:
         people: The ids and names of the people that it would page now; personal. Empty if nobody is left or on duty.
         is_paged_already: Whether the chain pages all of its people already, so that it will be skipped.
         waits_for: The ids of the people whose last failure would start it at once.
-        all_failed_at: When it starts at the latest if no receipt comes: every way to these people counts as failed then. None if
-            that is not before ``at``, or if later attempts decide it.
+        all_failed_at: When every way to these people counts as failed if no receipt comes, so that the step starts. None if that
+            is not before ``at``, or if later attempts decide it.
     """
 
     step: StepFacts

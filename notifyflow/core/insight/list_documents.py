@@ -22,7 +22,7 @@ class ChainPlaceDocument(Document):
         description="When the next step begins, or operations is told after the last; null if none is."
     )
     next: Annotated[list[str], BeforeValidator(list)] = Field(
-        validation_alias="people", description="The ids of those whom the next step would page now."
+        validation_alias="people", description="The ids of the people whom the next step would page now."
     )
 
 

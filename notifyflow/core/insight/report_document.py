@@ -24,12 +24,14 @@ class NextStepDocument(Document):
     number: int
     at: datetime = Field(description="When it starts; now, if it is due.")
     late_since: datetime | None = Field(description="When it was due, if it is late.")
-    people: list[str] = Field(description="The ids of those whom it would page now; empty if nobody is left or on duty.")
-    waits_for: list[str] = Field(description="The ids of those whose last failure would start it at once.")
+    people: list[str] = Field(description="The ids of the people it would page now; empty if nobody is left or on duty.")
+    waits_for: list[str] = Field(
+        description="The ids of the people it waits for: it starts at once when all ways to them have failed."
+    )
     spent_at: datetime | None = Field(
         validation_alias="all_failed_at",
-        description="When it starts at the latest if no receipt comes, since all ways to them have then failed; null where an"
-        " attempt that is still to come decides it.",
+        description="When all ways to these people count as failed if no receipt comes, so that it starts; null if a later"
+        " attempt decides it.",
     )
     text: str = Field(description="The same in words, with times in UTC.")
 
@@ -56,7 +58,7 @@ class NextEventDocument(Document):
     tier: int | None = Field(description="The number of the tier that opens.")
     repetition: int | None = Field(description="The number of the policy's round that starts.")
     state: EscalationState | None = Field(description="The state in which the escalation settles.")
-    wait: Wait | None = Field(description="What an attempt waits for.")
+    wait: Wait | None = Field(description="The reason why an attempt waits.")
     premise: NextEventPremise | None = Field(description="The condition on which it comes.")
     text: str = Field(description="The event in words, with times in UTC.")
 
@@ -81,10 +83,10 @@ class TimelineEntryDocument(Document):
     """One thing that happened."""
 
     at: datetime
-    machine: str = Field(description="What it happened to: incident, escalation, notification or step.")
+    machine: str = Field(description="The kind of the row: incident, escalation, notification or step.")
     row: str = Field(validation_alias="row_id", description="Its id.")
     event: str = Field(description="The machine's event, or noted, became_critical, operations_alerted, operations_missing.")
-    recipient: str | None = Field(validation_alias="recipient_id", description="The recipient whom it concerns.")
+    recipient: str | None = Field(validation_alias="recipient_id", description="The recipient that it is about.")
     channel: Text
     provider: Text
     code: Text = Field(description="The provider's code or status.")
@@ -102,9 +104,9 @@ class TimelineEntryDocument(Document):
 class IncidentReportDocument(IncidentDocument):
     """One incident with all that belongs to it, what happened, and what comes next."""
 
-    next: list[NextEventDocument] = Field(description="What comes next if no result, receipt or reply comes in.")
+    next: list[NextEventDocument] = Field(description="The next events if no result, receipt or reply comes in.")
     next_step: NextStepDocument | None = Field(description="The step of its chain that comes next if nobody acknowledges.")
-    timeline: list[TimelineEntryDocument] = Field(description="What happened, by time, in plain words.")
+    timeline: list[TimelineEntryDocument] = Field(description="The events so far, by time, in plain words.")
 
     @classmethod
     def of_all(cls, status: IncidentStatus, next_events: NextEvents, entries: Sequence[TimelineEntry]) -> Self:

@@ -84,7 +84,7 @@ class AttemptDocument(Document):
     evidence: Evidence | None = Field(description="Who vouches for it, weakest first: accepted, carrier, device, human.")
     is_doubted: bool = Field(description="Whether it was ever unknown if the provider accepted the message.")
     code: Text = Field(description="The provider's code or status.")
-    reason: Text = Field(description="What the code means.")
+    reason: Text = Field(description="The meaning of the code.")
     provider_ref: Text = Field(description="The provider's id of the message.")
     carried_by: str | None = Field(
         validation_alias="sent_with", description="The attempt whose call carried it with others, or itself; null if sent alone."
@@ -135,14 +135,14 @@ class ChainStepDocument(Document):
     """One step of an incident's chain, in one run; the last of a run names nobody, and is the chain's end."""
 
     pass_number: int = Field(validation_alias="run_number", description="The run through the chain, from 1.")
-    number: int = Field(description="Its number in the run; 1 is whom the incident paged at once.")
+    number: int = Field(description="Its number in the run; step 1 was paged at once.")
     to: list[str] = Field(description="Whom it pages: recipients' ids, and names of the directory; empty for the chain's end.")
     after_s: float = Field(description="How long after the step before it starts, in seconds.")
     state: StepState
     due_at: datetime | None = Field(description="When it is decided on next; null unless it is the next one.")
     started_at: datetime | None
     duty: list[str] = Field(
-        validation_alias="paged", description="The ids of the recipients whom it pages, as they were on duty when it started."
+        validation_alias="paged", description="The ids of the recipients it paged: the people on duty when it started."
     )
     reason: Text = Field(description="Why it paged nobody: paged_already, nobody_on_duty or chain_over.")
 
@@ -156,7 +156,7 @@ class TransitionDocument(Document):
     """One line of the transition log."""
 
     at: datetime
-    machine: str = Field(description="What moved: incident, escalation, notification or step.")
+    machine: str = Field(description="The kind of the row that moved: incident, escalation, notification or step.")
     row: str = Field(validation_alias="row_id", description="Its id.")
     event: str
     source: Text = Field(description="The state before; null for a new row.")
@@ -195,7 +195,7 @@ class InboundEntryDocument(Document):
     integration: Via
     api_key: str = Field(description="The name of the API key that they came with.")
     route: Text = Field(description="The directory's route that matched; null for an acknowledgement or resolve.")
-    did: InboundEffect = Field(description="What they did.")
+    did: InboundEffect = Field(description="The effect of the requests.")
     why: Text = Field(description="Why they paged nobody: acknowledged, resolved, no_route or paused; null if `did` says it.")
     left_out: Text = Field(description="The recipients of the route who cannot be paged.")
     first_at: datetime
@@ -270,9 +270,9 @@ class IncidentDocument(IncidentSummaryDocument):
     escalations: list[EscalationDocument]
     steps: list[ChainStepDocument] = Field(description="The steps of its chain, by run and number; empty if it has none.")
     transitions: list[TransitionDocument] = Field(description="The log of all its rows, by time.")
-    notes: list[NoteDocument] = Field(description="What providers reported that changes no state, in order of arrival.")
+    notes: list[NoteDocument] = Field(description="Reports of providers that change no state, in order of arrival.")
     incident_events: list[IncidentEventDocument] = Field(description="Its events for subscribers, sent or to be sent.")
-    arrivals: list[InboundEntryDocument] = Field(description="What came in about it through integrations, the earliest first.")
+    arrivals: list[InboundEntryDocument] = Field(description="The requests about it through integrations, the earliest first.")
     damaged: list[LeftOutDocument] = Field(description="Rows of it that cannot be read, and are left out.")
 
 

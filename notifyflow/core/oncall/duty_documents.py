@@ -17,7 +17,7 @@ End = Annotated[datetime | None, BeforeValidator(lambda at: None if at is None o
 class ShiftDocument(Document):
     """A period in which the duty of a schedule does not change."""
 
-    people: list[str] = Field(description="The ids of those on duty; empty for nobody.")
+    people: list[str] = Field(description="The ids of the people on duty; empty for nobody.")
     begins_at: Begin = Field(description="When it begins; null if it has no begin.")
     ends_at: End = Field(description="When it ends; null if it has no end.")
     why: DutyReason = Field(description="What it follows from: layer, calendar, override, last_known or nobody.")
@@ -28,7 +28,7 @@ class OverrideDocument(Document):
 
     id: str
     schedule: str = Field(description="The name of the schedule.")
-    people: list[str] = Field(description="The ids of those who are on duty instead.")
+    people: list[str] = Field(description="The ids of the people on duty instead.")
     instead_of: Text = Field(description="The one person whose duty it replaces; null for the whole duty.")
     begins_at: datetime
     ends_at: datetime

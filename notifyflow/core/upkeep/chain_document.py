@@ -20,8 +20,8 @@ class ExpectedStepDocument(Document):
     to: list[str] = Field(description="Whom it names: recipients, groups, schedules with @, or operations.")
     after_s: float = Field(description="When it starts if each step before takes its time.")
     soonest_s: float = Field(description="When it starts if every message of the steps before is refused for good.")
-    people: list[str] = Field(description="The ids of those whom it would page after its time; empty if it is passed.")
-    duty: dict[str, list[str]] = Field(description="Each of its schedules, with @, to the ids of those on duty then.")
+    people: list[str] = Field(description="The ids of the people it would page after its time; empty if it is skipped.")
+    duty: dict[str, list[str]] = Field(description="Each of its schedules, with @, to the ids of the people on duty then.")
 
 
 class ExpectedChainDocument(Document):

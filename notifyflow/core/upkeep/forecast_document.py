@@ -40,7 +40,7 @@ class ExpectedDocument(Document):
     answers: ProviderBehaviour = Field(
         description="How providers answer: refused, failing, silent (no receipt comes) or accepted."
     )
-    premise: NextEventPremise | None = Field(description="What would keep it from coming.")
+    premise: NextEventPremise | None = Field(description="The condition of the event.")
     earliest_s: float = Field(description="Seconds from the start of the round, at the earliest.")
     latest_s: float = Field(description="Seconds from the start of the round, at the latest.")
 
