@@ -47,6 +47,11 @@ _PAGED_BEFORE = """
         AND a.evidence IS NOT NULL AND COALESCE(a.result, '') NOT IN ('in_doubt', 'temporary_failure')
         AND i.opened_at > COALESCE(
             (SELECT MAX(o.acknowledged_at) FROM notifyflow_incident o WHERE o.key = i.key AND o.namespace = i.namespace), '')
+        AND i.opened_at > COALESCE((
+            SELECT MAX(o.opened_at) FROM notifyflow_incident o JOIN notifyflow_notification m ON m.incident_id = o.id
+            JOIN notifyflow_attempt k ON k.notification_id = m.id JOIN notifyflow_receipt r ON r.attempt_id = k.id
+            WHERE o.key = i.key AND o.namespace = i.namespace AND r.is_acknowledgement
+        ), '')
 """
 
 
@@ -138,7 +143,8 @@ class FlappingSenders:
     def _check_again(self, incident_id: str, tier: int, channel: str, at: datetime) -> None:
         """Require that a later tier pages about the next firing at the earliest ten minutes after it has, in the same round.
 
-        A call that is in doubt or has failed for now is tried again, as in an alert that stays.
+        A call that is in doubt or has failed for now is tried again, as in an alert that stays. A key that is pressed after a
+        firing is over ends the series.
         """
         ((key, namespace, _),) = self._database.look(_ITS_NAME, incident_id)
         if key != KEY or self._has_acted:
