@@ -89,7 +89,6 @@ def recounted(look: Callable[[str], Sequence[Any]]) -> Counts:
         elif machine == "escalation":
             moves = [target for _, _, source, target, _ in log if source != target and target in _SETTLED]
             found.update(("notifyflow_escalations", severities[machine][row_id], target) for target in moves)
-            found["notifyflow_tiers_opened", severities[machine][row_id]] += sum(event == "tier_opened" for _, event, *_ in log)
         else:
             _count_incident(found, severities[machine][row_id], [event for _, event, *_ in log])
     for notification_id, provider, _, took_s, _ in attempts.values():

@@ -89,7 +89,6 @@ NOTIFICATIONS = Family(
 ESCALATIONS = Family(
     name="notifyflow_escalations", meaning="Escalations that came into a settled state.", labels=("severity", "state")
 )
-TIERS = Family(name="notifyflow_tiers_opened", meaning="Later tiers of escalations that opened.", labels=("severity",))
 ATTEMPTS = Family(
     name="notifyflow_attempts",
     meaning="Calls to providers, by how they ended.",
@@ -151,7 +150,6 @@ FAMILIES: Mapping[str, Family] = {
         INCIDENTS,
         NOTIFICATIONS,
         ESCALATIONS,
-        TIERS,
         ATTEMPTS,
         FAILURES,
         DOUBTS,
@@ -283,7 +281,6 @@ def expected(providers: Iterable[tuple[str, str]], *, told: frozenset[str]) -> I
     channels = sorted({channel for channel, _ in pairs})
     yield from _each(INCIDENTS, IncidentChange, Severity)
     yield from _each(ESCALATIONS, Severity, SETTLED)
-    yield from _each(TIERS, Severity)
     yield from _each(CRITICAL, (each for each in Severity if each is not Severity.INFO))
     yield from _each(HUMAN_S, Severity)
     for channel in channels:

@@ -204,12 +204,8 @@ def _count_report(rollup: Rollup, row: Sent, call: Call, line: Transition) -> No
 
 def _count_escalation(rollup: Rollup, logged: LoggedLines, line: Transition) -> None:
     severity = logged.escalations.get(line.row_id)
-    if severity is None:
-        return
-    if line.source != line.target and line.target in families.SETTLED:
+    if severity is not None and line.source != line.target and line.target in families.SETTLED:
         rollup.count(families.ESCALATIONS, line.at, severity, line.target)
-    if line.event == "tier_opened":
-        rollup.count(families.TIERS, line.at, severity)
 
 
 def _count_incident(rollup: Rollup, logged: LoggedLines, line: Transition) -> None:

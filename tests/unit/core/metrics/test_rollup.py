@@ -146,7 +146,7 @@ def test_an_escalation_is_counted_when_it_settles() -> None:
         line("recorded", "REACHED", "REACHED", machine="escalation"),
         line("tier_opened", "REACHED", "ACTIVE", machine="escalation"),
     )
-    assert counts(found) == {("escalations", "ERROR", "REACHED"): 1, ("tiers_opened", "ERROR"): 1}
+    assert counts(found) == {("escalations", "ERROR", "REACHED"): 1}
 
 
 def test_what_happens_to_an_incident_is_counted_by_severity() -> None:
