@@ -13,7 +13,7 @@ from notifyflow.core.delivery.model import Notified, Stopped, Via
 from notifyflow.core.forms import MAX_KEY, length_faults
 from notifyflow.core.insight.list_documents import MessageDocument
 from notifyflow.core.insight.report_document import IncidentReportDocument
-from notifyflow.core.insight.schemas import IncidentSummaryDocument, NotifiedDocument, PauseDocument
+from notifyflow.core.insight.schemas import IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.insight.views import ETag, IncidentStatus
 from notifyflow.core.intake import request_schemas
 from notifyflow.core.intake.requests import read_act, read_page_again, read_submission
@@ -31,7 +31,6 @@ from notifyflow.web.frame.schemas import (
     ActResponse,
     IncidentListResponse,
     MessageListResponse,
-    PauseListResponse,
     ReachabilityResponse,
     RecipientListResponse,
     StoppedResponse,
@@ -76,7 +75,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     routes = APIRouter(prefix="/v1")
     _add_intake(routes, context, bulkhead)
     _add_incident(routes, context, bulkhead)
-    for add in (_add_incidents, _add_acts, _add_page_again, _add_messages, _add_recipients, _add_pauses):
+    for add in (_add_incidents, _add_acts, _add_page_again, _add_messages, _add_recipients):
         add(routes, context)
     return routes
 
@@ -185,13 +184,6 @@ def _etag(context: Context, caller: ApiKey, incident_id: str) -> ETag:
     if not caller.reaches(etag.namespace):
         raise NotFound(incident_id)
     return etag
-
-
-def _add_pauses(routes: APIRouter, context: Context) -> None:
-    @routes.get("/pauses", tags=["pauses"], summary="List pauses", responses=refusals(401, 403, 429))
-    def list_pauses(caller: Annotated[ApiKey, Depends(Require(context, KeyScope.READ))]) -> PauseListResponse:
-        """Return the pauses in force, the oldest first. Scope: `read`."""
-        return PauseListResponse(pauses=[PauseDocument.of(each) for each in context.service.pauses()])
 
 
 def _add_acts(routes: APIRouter, context: Context) -> None:

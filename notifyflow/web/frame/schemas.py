@@ -13,13 +13,7 @@ from notifyflow.core import text
 from notifyflow.core.delivery.model import NotificationState, Notified
 from notifyflow.core.document import Document
 from notifyflow.core.insight.list_documents import MessageDocument
-from notifyflow.core.insight.schemas import (
-    FaultDocument,
-    IncidentSummaryDocument,
-    NotificationDocument,
-    NotifiedDocument,
-    PauseDocument,
-)
+from notifyflow.core.insight.schemas import FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
 from notifyflow.core.insight.views import KnownRecipient
 from notifyflow.core.intake import validation
 from notifyflow.core.oncall.duty_documents import DutyDocument
@@ -167,12 +161,6 @@ class ReachabilityResponse(BaseModel):
             is_reachable=any(way.verdict is not ChannelVerdict.FAILS for way in ways),
             ways=ways,
         )
-
-
-class PauseListResponse(BaseModel):
-    """The pauses in force, the oldest first."""
-
-    pauses: list[PauseDocument]
 
 
 class RecipientListResponse(BaseModel):

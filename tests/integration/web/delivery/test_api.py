@@ -13,7 +13,6 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Contact, Evidence, Receipt, Result, Severity
-from notifyflow.core.limits.pauses import PauseScope
 from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import sweep
@@ -545,10 +544,3 @@ def test_every_fault_of_a_chain_is_named_with_the_others(api: Api) -> None:
         "then[0].to",
         "then[1].to[0]",
     ]
-
-
-def test_the_pauses_in_force_are_listed(api: Api) -> None:
-    assert api.get("/v1/pauses") == {"pauses": []}
-    api.flow.pauses.start(PauseScope.CHANNEL, "sms", span=timedelta(hours=1), by="eve")
-    (pause,) = api.get("/v1/pauses")["pauses"]
-    assert (pause["scope"], pause["name"], pause["paused_by"]) == ("channel", "sms", "eve")
