@@ -11,7 +11,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.delivery.model import Contact, Incident, IncidentState
 
-GIVEN_FIELDS = ("timezone", "quiet", "channels")
+GIVEN_FIELDS = tuple(each.name for each in fields(Contact) if each.name not in ("recipient_id", "name", "addresses"))
 """The fields of a contact, beside its addresses, that a submission may leave out."""
 
 
@@ -20,7 +20,7 @@ class Given:
     """What a submission gives of a recipient's contact; a known recipient keeps the rest.
 
     Attributes:
-        fields: The fields that replace what is stored, of ``timezone``, ``quiet`` and ``channels``.
+        fields: The fields that replace what is stored, of ``GIVEN_FIELDS``.
         emptied: The channels whose address is removed.
     """
 

@@ -1,6 +1,7 @@
 """Stores incidents, their content and their contacts."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -272,7 +273,7 @@ class Contacts(Repository):
         self._unit.unlocked.clear()
 
 
-_VALUES = ("name", "addresses", "timezone", "quiet", "channels")
+_VALUES = tuple(each.name for each in fields(Contact) if each.name != "recipient_id")
 
 
 def _values(contact: Contact) -> tuple[Any, ...]:
