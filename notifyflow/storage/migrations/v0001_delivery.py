@@ -68,6 +68,7 @@ STATEMENTS = (
         addresses TEXT NOT NULL,
         timezone TEXT NOT NULL,
         quiet TEXT,
+        team TEXT NOT NULL DEFAULT '',
         channels TEXT,
         PRIMARY KEY (incident_id, recipient_id)
     )
@@ -103,6 +104,7 @@ STATEMENTS = (
         addresses TEXT NOT NULL,
         timezone TEXT NOT NULL,
         quiet TEXT,
+        team TEXT NOT NULL DEFAULT '',
         channels TEXT,
         PRIMARY KEY (incident_id, recipient_id)
     )

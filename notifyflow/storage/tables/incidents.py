@@ -54,6 +54,7 @@ class ContactRow(Table):
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")
     quiet = PlainTextField(null=True, forgotten_as=None)
+    team = PlainTextField(forgotten_as="")
     channels = PreferenceField(null=True, forgotten_as=None)
 
 
@@ -70,6 +71,7 @@ class StepContactRow(Table):
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")
     quiet = PlainTextField(null=True, forgotten_as=None)
+    team = PlainTextField(forgotten_as="")
     channels = PreferenceField(null=True, forgotten_as=None)
 
 
