@@ -214,8 +214,7 @@ DETAILS: tuple[str, ...] = ("source",)
 class Recipient(FileValue):
     """A person to notify, with at most one address for each channel; ``notify()`` validates the fields.
 
-    A recipient whom the incident knows already keeps what is not given: each address, ``timezone``, ``quiet``, ``team`` and
-    ``channels``.
+    A recipient whom the incident knows already keeps what is not given: each address, ``timezone``, ``quiet`` and ``channels``.
     None means not given; an empty text or mapping removes what is stored.
 
     Attributes:
@@ -229,7 +228,6 @@ class Recipient(FileValue):
         addresses: Channel to address, for other channels; takes precedence over the fields above.
         timezone: IANA name; UTC if there is none.
         quiet: Quiet hours of every day in that time zone, such as ``22:00-07:00``: only CRITICAL pages in them.
-        team: Their team, which the API shows.
         channels: Severity to the channels that page them one after another, in this order; without, the policy decides. For
             CRITICAL they page at the start as well.
     """
@@ -244,7 +242,6 @@ class Recipient(FileValue):
     addresses: Mapping[str, str] = FrozenDict()
     timezone: str | None = None
     quiet: str | None = None
-    team: str | None = None
     channels: Mapping[str, tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
@@ -296,7 +293,6 @@ class Contact:
         addresses: Channel to normalised address; if empty, the escalation starts as EXHAUSTED.
         timezone: IANA name.
         quiet: The quiet hours of every day, as ``quiet.read_quiet`` reads them; None for none.
-        team: Their team; empty if none is given.
         channels: Severity to the preferred channels, in order; None for no preference.
     """
 
@@ -305,7 +301,6 @@ class Contact:
     addresses: Mapping[str, str]
     timezone: str = "UTC"
     quiet: str | None = None
-    team: str = ""
     channels: Mapping[str, tuple[str, ...]] | None = None
 
 

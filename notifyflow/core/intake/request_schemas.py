@@ -72,7 +72,6 @@ _WORDS: Mapping[type, Mapping[str, _Words]] = {
         "addresses": _Words("Addresses of further channels: channel to address."),
         "timezone": _Words("An IANA name; by default UTC."),
         "quiet": _Words("Quiet hours in that zone, such as `22:00-07:00`, in which only CRITICAL pages."),
-        "team": _Words("Their team."),
         "channels": _Words(
             "Severity to the channels that page them one after another; for CRITICAL they page at the start as well."
         ),
@@ -131,7 +130,7 @@ def request_schemas() -> dict[str, Schema]:
         _table(
             _NAMES[Recipient],
             "A recipient of an incident; an invalid address is reported as a fault, and everyone else is paged.\n\n"
-            "A recipient whom the incident knows already keeps each address, `timezone`, `quiet`, `team` and `channels` that "
+            "A recipient whom the incident knows already keeps each address, `timezone`, `quiet` and `channels` that "
             "is left out; an empty\none is removed.",
             _properties(Recipient),
         ),

@@ -33,7 +33,7 @@ MAX_URL = links.LONGEST
 MAX_LABELS = 50
 MAX_LABEL_NAME = 100
 MAX_LABEL_VALUE = 1_000
-_EMPTIABLE = ("email", "phone", "slack", "teams", "push", "timezone", "quiet", "team")
+_EMPTIABLE = ("email", "phone", "slack", "teams", "push", "timezone", "quiet")
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 
 CheckAddress = Callable[[str, str], str]
@@ -182,7 +182,6 @@ def _given_of(recipient: Recipient, contact: Contact) -> Given:
     fields = {
         "timezone": recipient.timezone == "" or is_time_zone(recipient.timezone or ""),
         "quiet": recipient.quiet == "" or contact.quiet is not None,
-        "team": recipient.team is not None,
         "channels": recipient.channels == {} or contact.channels is not None,
     }
     emptied = tuple(channel for channel, address in recipient.ways.items() if address == "")
@@ -217,7 +216,6 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Se
         addresses=addresses,
         timezone=_timezone(f"{where}.timezone", recipient.timezone, faults),
         quiet=_quiet(f"{where}.quiet", recipient.quiet, faults),
-        team=text.cut(text.one_line(recipient.team or ""), MAX_NAME),
         channels=_channels(f"{where}.channels", recipient.channels, addresses, faults),
     )
 

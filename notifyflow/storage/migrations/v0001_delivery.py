@@ -68,7 +68,6 @@ STATEMENTS = (
         addresses TEXT NOT NULL,
         timezone TEXT NOT NULL,
         quiet TEXT,
-        team TEXT NOT NULL DEFAULT '',
         channels TEXT,
         PRIMARY KEY (incident_id, recipient_id)
     )
@@ -104,7 +103,6 @@ STATEMENTS = (
         addresses TEXT NOT NULL,
         timezone TEXT NOT NULL,
         quiet TEXT,
-        team TEXT NOT NULL DEFAULT '',
         channels TEXT,
         PRIMARY KEY (incident_id, recipient_id)
     )

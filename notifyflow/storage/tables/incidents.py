@@ -54,7 +54,6 @@ class ContactRow(Table):
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")
     quiet = PlainTextField(null=True, forgotten_as=None)
-    team = PlainTextField(forgotten_as="")
     channels = PreferenceField(null=True, forgotten_as=None)
 
 
@@ -71,7 +70,6 @@ class StepContactRow(Table):
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")
     quiet = PlainTextField(null=True, forgotten_as=None)
-    team = PlainTextField(forgotten_as="")
     channels = PreferenceField(null=True, forgotten_as=None)
 
 

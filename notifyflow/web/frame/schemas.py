@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 from notifyflow.channels.base import Channel
 from notifyflow.core import text
 from notifyflow.core.delivery.model import NotificationState, Notified
-from notifyflow.core.document import Document, Text
+from notifyflow.core.document import Document
 from notifyflow.core.insight.list_documents import MessageDocument
 from notifyflow.core.insight.schemas import FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
 from notifyflow.core.insight.views import KnownRecipient
@@ -140,7 +140,6 @@ class ReachabilityResponse(BaseModel):
     id: str
     name: str
     timezone: str
-    team: Text = Field(description="Their team; null if none is known.")
     quiet: str | None = Field(description="Their quiet hours in that zone; null if they have none.")
     channels: dict[str, list[str]] | None = Field(
         description="Severity to the channels that they prefer, in order; null without a preference."
@@ -157,7 +156,6 @@ class ReachabilityResponse(BaseModel):
             id=contact.recipient_id,
             name=contact.name,
             timezone=contact.timezone,
-            team=contact.team,
             quiet=contact.quiet,
             channels=None if contact.channels is None else {each: list(names) for each, names in contact.channels.items()},
             is_reachable=any(way.verdict is not ChannelVerdict.FAILS for way in ways),

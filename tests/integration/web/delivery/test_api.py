@@ -544,11 +544,3 @@ def test_every_fault_of_a_chain_is_named_with_the_others(api: Api) -> None:
         "then[0].to",
         "then[1].to[0]",
     ]
-
-
-def test_a_recipients_team_is_kept_until_another_is_given(api: Api) -> None:
-    assert api.submit("db-1", {**ADA, "team": "orders"})["added"] == ["ada"]
-    api.submit("db-1", ADA, status=200)
-    assert api.get("/v1/recipients/ada")["team"] == "orders"
-    api.submit("db-1", {**ADA, "team": ""}, status=200)
-    assert api.get("/v1/recipients/ada")["team"] is None
