@@ -523,7 +523,7 @@ def _tell_again(stored: HandOvers, told: HandOver, incident_id: str) -> bool:
 @contextmanager
 def _without_hand_over_marks() -> Iterator[None]:
     """Disable both checks of whether a batch-over was told."""
-    with swapped(HandOvers, "add", _tell_again), swapped(HandOvers, "settled", lambda stored, since: {}):
+    with swapped(HandOvers, "add", _tell_again), swapped(HandOvers, "handled", lambda stored, since: {}):
         yield
 
 
