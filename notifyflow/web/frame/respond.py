@@ -28,6 +28,7 @@ NAVIGATION: Mapping[str, str] = {
     "people": "People",
     "oncall": "On call",
     "health": "Health",
+    "pauses": "Pauses",
 }
 """The pages that every page links to: path and name."""
 
