@@ -58,7 +58,7 @@ ALONE = {
         "users": "accounts",
     },
     "service": {"duty_warnings": "upkeep", "health": "insight", "integrations": "intake", "rehearsals": "upkeep"},
-    "web": {"health": "upkeep", "health_page": "upkeep", "integrations": "intake", "login": "accounts", "pauses_page": "upkeep"},
+    "web": {"health": "upkeep", "health_page": "upkeep", "integrations": "intake", "login": "accounts"},
     "cli": {"keys": "accounts", "pauses": "limits", "users": "accounts"},
 }
 """The columns of modules that stand alone on their floor."""

@@ -27,7 +27,7 @@ from notifyflow.errors import (
 )
 from notifyflow.log import get_logger, source_line
 from notifyflow.storage.insight import left_out
-from notifyflow.web import health, health_page, home, integrations, login, pauses_page
+from notifyflow.web import health, health_page, home, integrations, login
 from notifyflow.web.delivery import acknowledge, api, callbacks
 from notifyflow.web.frame import assets, openapi, pages, problems, respond
 from notifyflow.web.frame.bulkhead import Bulkhead
@@ -65,7 +65,6 @@ def build(context: Context) -> FastAPI:
         people.router(context, bulkhead),
         duty_page.router(context, bulkhead),
         health_page.router(context, bulkhead),
-        pauses_page.router(context, bulkhead),
     ):
         application.include_router(pages_of, include_in_schema=False)
     application.include_router(integrations.router(context, bulkhead))

@@ -28,7 +28,6 @@ NAVIGATION: Mapping[str, str] = {
     "people": "People",
     "oncall": "On call",
     "health": "Health",
-    "pauses": "Pauses",
 }
 """The pages that every page links to: path and name."""
 

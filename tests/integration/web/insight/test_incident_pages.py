@@ -478,10 +478,3 @@ def test_what_changes_is_marked_for_screen_readers_and_a_page_has_a_place_to_say
     assert re.search(r'<div class="first" data-news>\s*<h3 id="recipient-1">', page)
     assert "data-news" in browser.get("/incidents").text
     assert "data-news" in browser.get("/health").text
-
-
-def test_the_page_of_pauses_shows_what_is_paused(driver: Driver) -> None:
-    browser = visit(driver.flow, Role.VIEWER)
-    assert "Nothing is paused." in browser.get("/pauses").text
-    driver.flow.pauses.start(PauseScope.CHANNEL, "sms", span=timedelta(hours=1), by="eve")
-    assert "Text is paused until Mon 7 Jan 10:00:00 UTC by eve; CRITICAL is still sent." in browser.get("/pauses").text
