@@ -45,7 +45,7 @@ def handle_reply(
         receipt = Receipt(provider=reply.provider, event_id=reply.event_id, result=None, code=reply.intent, reason="a reply")
         if not tx.ledger.inbox.add(receipt, raw=raw, at=tx.now):
             return HandledReply(effect=Effect.REPEATED)
-        tx.ledger.inbox.settle_reply(receipt, is_done=reply.intent in CHANGING)
+        tx.ledger.inbox.store_reply(receipt, is_done=reply.intent in CHANGING)
         handled = _do(tx, reply, channel, recipients)
         return replace(handled, is_withheld=bool(reply.number) and not _may_respond(tx, reply, handled))
 

@@ -146,7 +146,7 @@ class Driver:
         is_busy = True
         while is_busy:
             self.flow.reporter.finish()
-            self._surroundings.settle()
+            self._surroundings.wait_until_idle()
             self._poller.poll()
             swept = sweep(self.flow.deps)
             self.flow.reporter.report(swept)

@@ -49,7 +49,7 @@ class VirtualSurroundings(Surroundings):
         self._turn = asyncio.Lock()
         self._callbacks = 0
         self._rested = asyncio.Event()
-        self._settling: list[Event] = []
+        self._waiting_for_idle: list[Event] = []
         self._next_at: datetime | None = None
 
     @property
@@ -57,12 +57,12 @@ class VirtualSurroundings(Surroundings):
         """When the stand-ins have something to do; None if they wait for nothing but requests."""
         return self._next_at
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         """Let the stand-ins do what is due now, callbacks included, and wait until they have nothing more to do."""
         with self._opened():
-            settled = Event()
-            self._loop.call_soon_threadsafe(self._settling.append, settled)
-            if not settled.wait(_TIMEOUT_S):
+            is_idle = Event()
+            self._loop.call_soon_threadsafe(self._waiting_for_idle.append, is_idle)
+            if not is_idle.wait(_TIMEOUT_S):
                 raise TimeoutError(f"the sandbox is still busy after {_TIMEOUT_S:g} s")
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
@@ -125,8 +125,8 @@ class VirtualSurroundings(Surroundings):
         if self._callbacks:
             return
         self._next_at = None if timeout_s is None else self._clock.now() + timedelta(microseconds=ceil(timeout_s * 1e6))
-        while self._settling:
-            self._settling.pop().set()
+        while self._waiting_for_idle:
+            self._waiting_for_idle.pop().set()
 
 
 class _Loop(asyncio.SelectorEventLoop):

@@ -133,7 +133,7 @@ class Inbox(Repository):
         matched = self._unit.update_those(ReceiptRow, columns, guards, _KEY, rows)
         return tuple(_key(receipt) in matched for receipt, _ in waiting)
 
-    def settle_reply(self, receipt: Receipt, *, is_done: bool) -> None:
+    def store_reply(self, receipt: Receipt, *, is_done: bool) -> None:
         """Store that a waiting receipt is a reply.
 
         A reply that had an effect must have it only once. Its event is kept for ever, since nothing in it shows its age.

@@ -75,11 +75,11 @@ def test_a_settled_receipt_waits_no_more(store: Store) -> None:
     _add(store, RECEIPT)
     _add(store, NOTED)
 
-    def settle(ledger: Ledger) -> tuple[bool, ...]:
+    def handle(ledger: Ledger) -> tuple[bool, ...]:
         claim(ledger, ledger.notifications.lock("n1"))
         return ledger.inbox.match([(RECEIPT, "n1-a1")])
 
-    assert store.run(settle) == (True,)
+    assert store.run(handle) == (True,)
     assert store.run(lambda ledger: ledger.inbox.match([(RECEIPT, None)])) == (False,)
     assert _stale(store) == (NOTED,)
     store.run(lambda ledger: ledger.inbox.match([(NOTED, None)]))
