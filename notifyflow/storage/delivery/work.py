@@ -314,7 +314,7 @@ def _due_of(param: Parameters) -> Select:
     is_due = NotificationRow.due_at <= param(NotificationRow.due_at)
     was_due = (NotificationRow.due_at <= NotificationRow.rung_at) & (NotificationRow.due_at <= param(NotificationRow.due_at))
     found = NotificationRow.select(NotificationRow.id).where(QUEUED, is_named, is_due | was_due, _IS_FREE)
-    return found.order_by(NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
+    return found.limit(param(IntegerField()))
 
 
 _ALL_DUE = Statement(_all_due)
