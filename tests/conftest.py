@@ -1,10 +1,11 @@
-"""Shared by all tests: Hypothesis profiles, the order of tests, what coverage measures, and an unconfigured log."""
+"""Shared by all tests: Hypothesis profiles, the order of tests, what coverage measures, garbage, and an unconfigured log."""
 
+import gc
 import logging
 import os
 import signal
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +15,9 @@ from tests import measuring
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("local"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+_GARBAGE = (10_000, 10, 10)
+"""How much garbage may gather (``gc.set_threshold``): by default it is looked for after each 700 objects."""
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # what tests start is not measured, which would double the time that it takes to start
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
@@ -31,8 +35,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Measure coverage of what is imported in one of the processes that share the tests."""
-    with nullcontext() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else measuring.unmeasured():
+    with nullcontext() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else measuring.unmeasured(), _kept():
         return (yield)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Treat what is made in a block as old, in which garbage is seldom looked for; afterwards, look for it less often."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.unfreeze()  # into the oldest generation
+        gc.set_threshold(*_GARBAGE)
+        gc.enable()
 
 
 @pytest.fixture
