@@ -160,7 +160,7 @@ class DamagedRows(Scenario):
     def _run(self, sql: str) -> None:
         self._database.leave()
         self._database._raw.execute(sql)
-        self._database._statuses.clear()
+        self._database.forget([sql])
 
     def _at_end(self) -> None:
         """Require that somebody learnt of each damaged row in time, and that all is well once they are mended."""

@@ -6,6 +6,7 @@ them, ``SKIP LOCKED`` passes over them, a cycle of waits is a deadlock. An *embe
 time. Either can be unavailable, break during a commit, and end a transaction that stalled for too long.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -250,7 +251,8 @@ class SimulatedDatabase:
         self._unit, self._parts = unit, parts
         self._active: Session | None = None
         self._is_looking = False
-        self._statuses: dict[str, IncidentStatus] = {}  # since the last commit
+        self._looked: dict[str, dict[tuple[Any, ...], list[Any]]] = {}  # what was read since a commit changed a table of it
+        self._statuses: dict[str, IncidentStatus] = {}  # since a commit changed any row
         schema = _schema(without)
         self.connection = _Connection(":memory:", thread_safe=False, autoconnect=False, check_same_thread=False)
         self.connection.simulated = self
@@ -268,9 +270,12 @@ class SimulatedDatabase:
         self.up_at_s = self.world.now_s + span_s
 
     def look(self, sql: str, *values: Any) -> list[Any]:
-        """Run SQL against the committed rows, outside any transaction."""
-        self.leave()
-        return self._raw.execute(sql, values).fetchall()
+        """Run SQL against the committed rows, outside any transaction, once between two commits that change a table of it."""
+        known = self._looked.setdefault(sql, {})
+        if values not in known:
+            self.leave()
+            known[values] = self._raw.execute(sql, values).fetchall()
+        return known[values]
 
     def read(self, query: Callable[[Database], T]) -> T:
         """Run a Peewee query against the committed rows, outside any transaction."""
@@ -281,8 +286,16 @@ class SimulatedDatabase:
         finally:
             self._is_looking = False
 
+    def forget(self, writes: Iterable[str]) -> None:
+        """Read anew what statements may have changed; what follows from a deletion may be in any table."""
+        is_deleted = any(sql.startswith("DELETE") for sql in writes)
+        written = frozenset().union(*map(_tables, writes))
+        for sql in [sql for sql in self._looked if is_deleted or not written.isdisjoint(_tables(sql))]:
+            del self._looked[sql]
+        self._statuses.clear()
+
     def status(self, incident_id: str) -> IncidentStatus:
-        """Return an incident as it is committed, read once between two commits."""
+        """Return an incident as it is committed, read once between two commits that change any row."""
         if incident_id not in self._statuses:
             status = self.read(lambda db: Reads(db).status_by_id(incident_id))
             assert status is not None
@@ -363,7 +376,8 @@ class SimulatedDatabase:
         if session.writes:
             self.enter("COMMIT", None)
             self._raw.execute("COMMIT")
-            self._statuses.clear()
+            if self._raw.total_changes != session.before:
+                self.forget([sql for sql, _ in session.writes])
             self._active = None
         session.end()
         self.after_commit(session)
@@ -426,6 +440,12 @@ def _widened(query: Any, more: int) -> tuple[Any, int | None]:
         *values, last = query._values
         return (query._statement(*values, last + more), last) if isinstance(last, int) else (query, None)
     return (query, None) if query._limit is None else (query.limit(query._limit + more), query._limit)
+
+
+@cache
+def _tables(sql: str) -> frozenset[str]:
+    """Return the names of our tables, and of whatever else of ours, in a statement."""
+    return frozenset(re.findall(r"\bnotifyflow_\w+", sql))
 
 
 @cache

@@ -85,7 +85,7 @@ _UNMATCHED = """
     notifyflow_receipt r JOIN notifyflow_attempt a ON a.provider = r.provider AND a.provider_ref = r.provider_ref
     WHERE r.matched_attempt_id IS NULL
 """
-_FIRST_MISSED = f"SELECT MIN(received_at) FROM {_UNMATCHED} AND received_at > ?"
+_MISSED = f"SELECT received_at FROM {_UNMATCHED} ORDER BY received_at"
 _FIRST_TIMER = f"""
     SELECT MIN(at) FROM (
         SELECT MIN(due_at) AS at FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL
@@ -488,8 +488,9 @@ class Scenario:
     def _wake_sweepers(self) -> None:
         """Wake each sweeper when the first timer is over by its own clock, or at once for a receipt that was missed."""
         received_since = START + timedelta(seconds=self.world.now_s) - _RECEIPTS_WITHIN
-        missed_s = self._first_s(_FIRST_MISSED, instant_text(received_since))
-        timer_s = self._first_s(_FIRST_TIMER)
+        missed = (at for (at,) in self._database.look(_MISSED) if at > instant_text(received_since))
+        missed_s = _seconds(next(missed, None))
+        timer_s = _seconds(self._database.look(_FIRST_TIMER)[0][0])
         self._sleepers = {task: planned_s for task, planned_s in self._sleepers.items() if not task.greenlet.dead}
         for task in list(self._sleepers):
             due_s = min(missed_s, timer_s - task.process.skew.total_seconds())
@@ -501,11 +502,6 @@ class Scenario:
             if at_s < self._sleepers[task]:
                 self._sleepers[task] = at_s
                 task.wake_after(at_s - self.world.now_s)
-
-    def _first_s(self, earliest: str, *values: str) -> float:
-        """Look up an instant, in seconds since the start; never, where there is none."""
-        ((at,),) = self._database.look(earliest, *values)
-        return float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
 
     def _people(self, delay_s: float, act: Callable[..., FollowUps], *arguments: Any) -> None:
         """Schedule an act through the web service's process; it is repeated while the database is unavailable."""
@@ -652,6 +648,11 @@ class Scenario:
         require(not _ADDRESS.search(repr(facts)), f"8: {event} logs an address")
         self._checks.on_log(event, facts)
         self.world.note(f"{event} {' '.join(f'{name}={str(value)[-6:]}' for name, value in sorted(facts.items()))}")
+
+
+def _seconds(at: str | None) -> float:
+    """Return an instant in seconds since the start; never, where there is none."""
+    return float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
 
 
 def simulate(seed: int, variant: Variant = AS_IT_IS) -> RunResult:
