@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -50,11 +51,11 @@ def build(context: Context) -> FastAPI:
     # A redirect to the path without its trailing slash would repeat the host that the client sent.
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     bulkhead = Bulkhead()
-    application.include_router(callbacks.router(context, bulkhead), include_in_schema=False)
-    application.include_router(callbacks.replies(context), include_in_schema=False)
-    application.include_router(acknowledge.router(context, bulkhead), include_in_schema=False)
-    application.include_router(home.router(context, bulkhead), include_in_schema=False)
-    application.include_router(feeds.router(context, bulkhead), include_in_schema=False)
+    _add(application, callbacks.router(context, bulkhead), is_described=False)
+    _add(application, callbacks.replies(context), is_described=False)
+    _add(application, acknowledge.router(context, bulkhead), is_described=False)
+    _add(application, home.router(context, bulkhead), is_described=False)
+    _add(application, feeds.router(context, bulkhead), is_described=False)
     for pages_of in (
         assets.router(),
         login.router(context, bulkhead),
@@ -66,12 +67,12 @@ def build(context: Context) -> FastAPI:
         duty_page.router(context, bulkhead),
         health_page.router(context, bulkhead),
     ):
-        application.include_router(pages_of, include_in_schema=False)
-    application.include_router(integrations.router(context, bulkhead))
-    application.include_router(api.router(context, bulkhead))
-    application.include_router(duty.router(context))
-    application.include_router(health.router(context))
-    application.include_router(scrape.router(context), include_in_schema=False)
+        _add(application, pages_of, is_described=False)
+    _add(application, integrations.router(context, bulkhead))
+    _add(application, api.router(context, bulkhead))
+    _add(application, duty.router(context))
+    _add(application, health.router(context))
+    _add(application, scrape.router(context), is_described=False)
 
     @lru_cache(maxsize=8)  # built once for each prefix, of which there is seldom more than one
     def description(prefix: str) -> bytes:
@@ -97,6 +98,20 @@ def build(context: Context) -> FastAPI:
     application.state.context = context
     application.add_middleware(OuterMiddleware, notice=context.notice, is_secure=context.site.is_secure)
     return application
+
+
+def _add(application: FastAPI, router: APIRouter, *, is_described: bool = True) -> None:
+    """Add routes as they are: FastAPI's ``include_router`` would derive their parameters again, at the first requests.
+
+    Args:
+        application: The application.
+        router: Its routes; it stands below no prefix but its own.
+        is_described: Whether the OpenAPI document has them.
+    """
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.include_in_schema = is_described and route.include_in_schema
+        application.router.routes.append(route)
 
 
 class OuterMiddleware:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from notifyflow.core.intake.requests import Act, Submission, read_act, read_duty_change, read_page_again, read_submission
 from notifyflow.errors import Fault, InvalidRequest
@@ -18,6 +20,10 @@ READERS: dict[str, Callable[[str], Submission | Act]] = {
     "PageAgainRequest": read_page_again,
     "DutyChangeRequest": read_duty_change,
 }
+
+
+def test_the_application_has_each_route_itself_so_that_its_parameters_are_derived_once(application: FastAPI) -> None:
+    assert [each for each in application.routes if not isinstance(each, APIRoute)] == []
 
 
 @pytest.fixture
