@@ -18,7 +18,7 @@ from notifyflow.core.messages.failures import (
     body,
     headline,
     links,
-    place,
+    url,
     ways,
 )
 from tests.facts import NOW, attempt, minutes, page
@@ -77,7 +77,7 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
         )
     )
     assert links([shown]) == {"Acknowledge db-1": "https://notify.example/a/1", "Look at db-1": "https://grafana.example/d"}
-    assert (place([shown]), place([failure(url="u")]), place([failure()]), place([])) == (shown.link, "u", None, None)
+    assert (url([shown]), url([failure(url="u")]), url([failure()]), url([])) == (shown.link, "u", None, None)
 
 
 @pytest.mark.parametrize(

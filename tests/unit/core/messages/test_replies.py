@@ -30,7 +30,7 @@ B = Choice(code="11", title="t" * 200, incident_id="b")
         ("12 34", Intent.UNCLEAR, ""),
         ("١٢", Intent.UNCLEAR, ""),
         ("", Intent.UNCLEAR, ""),
-        ("PausedInterval", Intent.STOP, ""),
+        ("Stop", Intent.STOP, ""),
         ("QUIT.", Intent.STOP, ""),
         ("ack 1", Intent.ACKNOWLEDGE, ""),
         ("1 1", Intent.ACKNOWLEDGE, ""),
