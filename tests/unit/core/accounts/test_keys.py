@@ -108,6 +108,7 @@ def test_a_key_reaches_its_namespace_or_all():
         assert reaching["prometheus"].reaches(namespace) is (namespace == "prometheus")
         assert reaching[SHARED].reaches(namespace) is (namespace == SHARED)
     assert [each.only for each in reaching.values()] == [SHARED, "prometheus", None]
+    assert [each.namespaces for each in reaching.values()] == [{SHARED}, {"prometheus"}, None]
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,11 @@ def test_above_the_recipients_stands_how_it_began_and_ended() -> None:
     assert (told["Acknowledged"], told["Resolved"]) == ("by Ada by text at 02:14:03", "by notifyflow at 02:14:03")
 
 
+def test_an_incident_that_came_once_and_goes_on_has_its_begin_its_key_and_its_policy() -> None:
+    told = dict(head(OPEN, Times(UTC, AT, AT)))
+    assert list(told) == ["Opened", "Key", "Policy", "Source"]
+
+
 def test_a_result_without_an_end_has_no_duration() -> None:
     (view,) = the_page(replace(attempt(1, Result.DELIVERED), ended_at=None), state=N.DELIVERED).attempts
     assert view.details == ()
