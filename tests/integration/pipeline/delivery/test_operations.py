@@ -363,7 +363,7 @@ def test_a_recipients_timer_leaves_the_round_to_the_timer_of_operations_that_is_
     driver.pass_time(minutes=5)
     _fail(driver, "db-2")
     driver.clock.pass_time(timedelta(minutes=10))
-    sparing.run_on(driver.deps, ById(driver.status(OPS).facts.id), rounds.pass_time)
+    sparing.run_on(driver.deps, ById(driver.status(OPS).facts.id), rounds.start_due_rounds)
     assert _rounds(driver) == 1
     driver.sweep()
     assert (_rounds(driver), driver.escalation("ops", OPS).repetition) == (2, 1)
