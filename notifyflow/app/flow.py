@@ -279,7 +279,7 @@ class NotifyFlow:
 
     @property
     def maintenance(self) -> "Maintenance":
-        """The maintenance of the database: check, prune and adopt it, and forget people."""
+        """Checks, prunes and adopts the database, and forgets people."""
         from notifyflow.app.maintenance import Maintenance
 
         return Maintenance(self._database, self._deps, self._settings.environment)
