@@ -6,11 +6,11 @@ from datetime import datetime
 
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.lifecycle import counted
-from notifyflow.core.delivery.model import AttemptState, DeferralReason, Evidence, NotificationState, Result
+from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Result
 from notifyflow.core.insight.timeline import Explain
 from notifyflow.core.insight.timeline_words import DEFERRED
 from notifyflow.core.insight.views import Note
-from notifyflow.core.messages.evidence import VOUCHERS
+from notifyflow.core.messages.evidence import VOUCHED
 from notifyflow.core.messages.looks import ATTEMPTS, StateLook
 
 Brief = Callable[[datetime], str]
@@ -57,7 +57,7 @@ class AttemptWords:
         last = latest[0]
         match row.state:
             case NotificationState.SENT | NotificationState.DELIVERED:
-                return vouched(last.evidence) if last.evidence else ""
+                return VOUCHED[last.evidence] if last.evidence else ""
             case NotificationState.SENDING:
                 return f"being sent over {last.provider}"
             case _:
@@ -94,7 +94,7 @@ class AttemptWords:
         word, reason = look(attempt).word, self._reason(row, attempt)
         match attempt.result:
             case Result.ACCEPTED | Result.DELIVERED:
-                return vouched(attempt.evidence) if attempt.evidence else word
+                return VOUCHED[attempt.evidence] if attempt.evidence else word
             case Result.IN_DOUBT:
                 return f"{word}: {reason}" if reason else word
             case _:
@@ -120,7 +120,7 @@ class AttemptWords:
         if reason := self._reason(row, attempt):
             yield reason
         if attempt.evidence is not None:
-            yield vouched(attempt.evidence)
+            yield VOUCHED[attempt.evidence]
         yield from (words for words, holds in self._remarks(attempt) if holds)
         for note in self._noted(attempt):
             yield f"noted at {self.brief(note.received_at)}: {coded(note.code, note.reason)}"
@@ -149,12 +149,6 @@ def look(attempt: AttemptFacts) -> StateLook:
     if attempt.state is AttemptState.NOT_SENT:
         return ATTEMPTS[AttemptState.NOT_SENT]
     return ATTEMPTS[attempt.result or AttemptState.RUNNING]
-
-
-def vouched(evidence: Evidence) -> str:
-    """Return the source of a result: ``confirmed by the carrier``."""
-    how = "accepted" if evidence is Evidence.ACCEPTED else "confirmed"
-    return f"{how} by {VOUCHERS[evidence]}"
 
 
 def coded(code: str, meaning: str) -> str:

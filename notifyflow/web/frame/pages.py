@@ -18,6 +18,7 @@ from markupsafe import Markup
 from notifyflow.core.diagrams import diagram_svg
 from notifyflow.core.insight import attempt_words
 from notifyflow.core.messages import looks
+from notifyflow.core.messages.evidence import VOUCHED
 from notifyflow.core.messages.ways import way
 from notifyflow.core.text import HEADLINE_LIMIT, cut, masked
 
@@ -30,7 +31,7 @@ _style_hash = base64.b64encode(hashlib.sha256(_style.encode()).digest()).decode(
 _templates.globals["style"] = Markup(_style)  # noqa: S704 - our own file, without any value in it
 _templates.globals["headline"] = HEADLINE_LIMIT
 _templates.globals["state_looks"] = looks.NOTIFICATIONS
-_templates.globals |= {"attempt_look": attempt_words.look, "coded": attempt_words.coded, "vouched": attempt_words.vouched}
+_templates.globals |= {"attempt_look": attempt_words.look, "coded": attempt_words.coded, "vouched": VOUCHED}
 _templates.globals["lifecycle_style"] = Markup(diagram_svg.STYLE)  # noqa: S704 - as above
 
 HEADERS: Mapping[str, str] = {
