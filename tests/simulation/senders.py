@@ -39,6 +39,10 @@ _OF_KEY = """
 _ITS_NAME = "SELECT key, namespace, opened_at FROM notifyflow_incident WHERE id = ?"
 _OPEN = "SELECT id FROM notifyflow_incident WHERE key = ? AND namespace = ? AND state = 'OPEN' AND opened_at < ?"
 _NEWEST = "SELECT id, acknowledged_at FROM notifyflow_incident WHERE key = ? AND namespace = ? ORDER BY opened_at DESC, id DESC"
+_PRESSED = """
+    SELECT 1 FROM notifyflow_receipt r JOIN notifyflow_attempt a ON a.id = r.attempt_id
+    JOIN notifyflow_notification n ON n.id = a.notification_id WHERE n.incident_id = ? AND r.is_acknowledgement
+"""
 _PAGED_BEFORE = """
     SELECT MAX(a.started_at), MAX(e.repetition) FROM notifyflow_notification n
     JOIN notifyflow_attempt a ON a.notification_id = n.id JOIN notifyflow_escalation e ON e.id = n.escalation_id
@@ -137,7 +141,10 @@ class FlappingSenders:
         self._has_acted = True
         done = acknowledge(deps, ById(found[1][0]), by="ivy", via=Via.LINK)
         left = self._database.look(_OPEN, KEY, SHARED, began.isoformat())
-        require(not left, f"series: {[each[-4:] for (each,) in left]} is open, and the firing before it is acknowledged")
+        was_over = bool(self._database.look(_PRESSED, found[1][0]))  # a key that was pressed after it had healed
+        require(
+            was_over or not left, f"series: {[each[-4:] for (each,) in left]} is open, and the firing before it is acknowledged"
+        )
         return done.follow_ups
 
     def _check_again(self, incident_id: str, tier: int, channel: str, at: datetime) -> None:
