@@ -215,9 +215,9 @@ def _failed(status: IncidentStatus, row_id: str) -> EscalationStatus:
 
 
 def _had_not_settled(failed: EscalationStatus, session: Session) -> bool:
-    """Return whether a round was ACTIVE before the transaction: otherwise a bounce has come long after."""
+    """Return whether a round was ACTIVE before the transaction, or is after it: otherwise a bounce has come long after."""
     states = [line["source"] for line in session.lines if line["row_id"] == failed.facts.id]
-    return (states or [failed.facts.state])[0] == EscalationState.ACTIVE
+    return EscalationState.ACTIVE in (*states[:1], failed.facts.state)
 
 
 def _is_young(failed: EscalationStatus, at: datetime) -> bool:

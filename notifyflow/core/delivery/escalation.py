@@ -271,7 +271,7 @@ class _EscalationSubject:
         if is_round and not rounds.is_last(self.context.escalation):
             self.effects.append(StartRound(repetition=self.context.escalation.repetition + 1))
             return
-        self._alert(is_over=is_round, has_settled=move.source == EscalationState.ACTIVE)
+        self._alert(is_over=is_round, was_settled=EscalationState.ACTIVE not in (move.source, move.target))
         self._hold_up()
 
     def stop_pages(self, move: Move) -> None:
@@ -309,15 +309,15 @@ class _EscalationSubject:
         timers = held_up.timers(self.context, self._now)
         return min([*timers, *([] if next_decision_at is None else [next_decision_at])], default=None)
 
-    def _alert(self, *, is_over: bool, has_settled: bool) -> None:
-        """Mark a critical failure, and page operations; a bounce long after the round has settled pages nobody."""
+    def _alert(self, *, is_over: bool, was_settled: bool) -> None:
+        """Mark a critical failure, and page operations; a bounce pages nobody if the round is settled before and after it."""
         escalation, is_operations = self.context.escalation, self.context.incident.is_operations
         is_linked_only = is_operations or self.context.incident.run_number > 0  # the end of a chain pages operations
         is_done = escalation.critical_at if is_operations else escalation.alerted_at
         if is_done or escalation.severity is Severity.INFO:
             return
         reasons = list(self._reasons(is_over=is_over))
-        paging = [reason for reason in reasons if not is_linked_only and self._is_paging(reason, has_settled=has_settled)]
+        paging = [reason for reason in reasons if not is_linked_only and self._is_paging(reason, was_settled=was_settled)]
         if not paging and (escalation.critical_at or not reasons):
             return
         critical_at = escalation.critical_at or self._now
@@ -351,12 +351,12 @@ class _EscalationSubject:
         if tier_rules.is_unconfirmed(self.context):
             yield "unconfirmed"
 
-    def _is_paging(self, reason: str, *, has_settled: bool) -> bool:
+    def _is_paging(self, reason: str, *, was_settled: bool) -> bool:
         if reason == "unanswered" and series.has_told(self.context.incident, self.context.escalation.severity, self._now):
             return False
         if reason == "unconfirmed":
             return False
-        is_sure = reason in ("unanswered", "unreachable") or (reason == "unproven" and has_settled)
+        is_sure = reason in ("unanswered", "unreachable") or (reason == "unproven" and not was_settled)
         return is_sure or tier_rules.has_expired_unreached(self.context) or tier_rules.has_fresh_failure(self.context, self._now)
 
     def _become(self, move: Move, *, detail: Mapping[str, str] | None = None, tier: int | None = None) -> None:

@@ -599,6 +599,13 @@ def test_a_late_bounce_that_leaves_only_what_is_unproven_pages_nobody() -> None:
     assert (late.after.state, alerts(late)) == (EXHAUSTED, [replace(UNPROVEN, is_paging=False)])
 
 
+def test_a_round_that_goes_back_to_waiting_and_is_unproven_pages_operations_at_once() -> None:
+    of = context(awaited("email"), tier=3, addresses="email", severity=CRITICAL, state=REACHED)
+    bounced = decide(of, event="received", now=NOW + minutes(2))
+    assert (bounced.after.state, alerts(bounced)) == (ACTIVE, [UNPROVEN])
+    assert decide(replace(of, escalation=bounced.after), event="timer_due", now=NOW + minutes(2)).effects == ()
+
+
 @pytest.mark.parametrize(
     "arrived",
     [
