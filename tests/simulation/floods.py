@@ -75,7 +75,9 @@ class Floods:
             for provider, channel, namespace, at in self._database.look(_CLAIMED, attempt_id) if is_new else ():
                 self._check_claimed(provider, channel, namespace, datetime.fromisoformat(at))
         for line in session.lines:
-            if line["event"] == "deferred" and line["detail"]["why"] == "limit":
+            if line["event"] != "deferred" or line["detail"]["why"] != "limit":
+                continue
+            if datetime.fromisoformat(line["detail"]["until"]) > line["at"]:  # otherwise the worker stood still since it looked
                 ((channel, namespace),) = self._database.look(_DEFERRED, line["row_id"])
                 self._check_deferred(line["detail"]["provider"], channel, namespace, line["at"])
 
