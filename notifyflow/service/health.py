@@ -1,6 +1,7 @@
 """The health of the whole system, as the page Health shows it."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight.left_out import LeftOut
@@ -22,17 +23,27 @@ class Health:
         self._store = store
         self._use_cases = use_cases
         self._deps = use_cases.deps
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
+        self._damaged: tuple[LeftOut, ...] = ()
 
     def set_aside(self) -> tuple[SetAside, ...]:
         """List the damaged rows that are set aside, the newest first."""
         self._use_cases.prepare()
         return self._store.read(lambda reads: reads.set_aside.all())
 
-    def damaged(self) -> tuple[LeftOut, ...]:
-        """Return the damaged rows that lists leave out, and that are not set aside because nothing works on them."""
-        self._use_cases.prepare()
-        with collecting():  # they are named here
-            return self._store.read(lambda reads: reads.damage.found())
+    def damaged(self, *, no_older_than: timedelta = timedelta()) -> tuple[LeftOut, ...]:
+        """Return the damaged rows that lists leave out, and that are not set aside because nothing works on them.
+
+        Args:
+            no_older_than: How old what this process found last may be; if it is older, it reads thousands of rows again.
+        """
+        now = self._deps.clock.now()
+        if not timedelta() <= now - self._looked_at < no_older_than:
+            self._use_cases.prepare()
+            with collecting():  # they are named here
+                self._damaged = self._store.read(lambda reads: reads.damage.found())
+            self._looked_at = now
+        return self._damaged
 
     def release(self, row_ids: Sequence[str]) -> tuple[str, ...]:
         """Let mended rows go on at once; return their ids."""

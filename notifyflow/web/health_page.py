@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _SWEPT_WITHIN = timedelta(seconds=30)
 """A longer time without a sweep means that no worker runs, or that none can."""
 _DUE_WITHIN = timedelta(seconds=60)
+_DAMAGE_AGE = timedelta(seconds=10)
+"""How long damaged rows are shown as they were found, since the page is asked for every few seconds."""
 _CIRCUITS = {
     Circuit.CLOSED: ("✓", "closed", "good"),
     Circuit.HALF_OPEN: ("?", "being tried", "waiting"),
@@ -94,7 +96,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             return same
         zone = zone_of(request)
         system, charts = context.service.health.read(), context.service.charts(Window[window.name])
-        broken, damaged = context.service.health.set_aside(), context.service.health.damaged()
+        broken, damaged = context.service.health.set_aside(), context.service.health.damaged(no_older_than=_DAMAGE_AGE)
         values = {
             "system": system,
             "indicators": [

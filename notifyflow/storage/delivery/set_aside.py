@@ -6,9 +6,10 @@ Of a damaged row it reads only ids and words, as text, and no value that may be 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
-from peewee import SQL, Select
+from peewee import SQL, IntegerField, Select
 
 from notifyflow.core.delivery import set_aside
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
@@ -17,25 +18,49 @@ from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.storage.dialects.dialect import execute
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
 from notifyflow.storage.session.repositories import Repository
-from notifyflow.storage.session.rows import CONTACT, CONTENT_FIELDS, MODELS, Reader, select
-from notifyflow.storage.session.statements import Run, Statement, left_out
+from notifyflow.storage.session.rows import CONTACT, CONTENT_FIELDS, Reader, select
+from notifyflow.storage.session.statements import Parameters, Statement, left_out
 from notifyflow.storage.tables import (
     ApiKeyRow,
     CalendarRow,
     ContactRow,
+    EscalationRow,
     FeedRow,
     IncidentRow,
+    NotificationRow,
     OverrideRow,
     PauseRow,
     ProviderHealthRow,
     SetAsideRow,
+    StepRow,
     UserRow,
 )
+from notifyflow.storage.tables.table import Table
 
 LOOKED_AT = 500
 """How many rows of a large table are searched."""
 
 _SMALL = (UserRow, ApiKeyRow, FeedRow, OverrideRow, CalendarRow, PauseRow, ProviderHealthRow, SetAsideRow)
+_CONTENT = tuple(getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS)
+
+
+def _all_of(model: type[Table], _: Parameters) -> Select:
+    return model.select()
+
+
+def _newest(query: Select, key: Any) -> Statement:
+    """Build the search for the newest rows of a table; its value is their number."""
+    return Statement(lambda param: query.order_by(key.desc()).limit(param(IntegerField())))
+
+
+_INCIDENTS = _newest(select(IncidentFacts, IS_UNRESOLVED).select_extend(*_CONTENT), IncidentRow.id)
+_NEWEST: Mapping[Any, Statement] = {
+    EscalationFacts: _newest(select(EscalationFacts), EscalationRow.id),
+    NotificationFacts: _newest(select(NotificationFacts), NotificationRow.id),
+    StepFacts: _newest(select(StepFacts), StepRow.id),
+}
+_CONTACTS = _newest(ContactRow.select(ContactRow.incident_id, *CONTACT), ContactRow.incident_id)
+_ALL = tuple(Statement(partial(_all_of, model)) for model in _SMALL)
 _IS_ASIDE = SetAsideRow.is_aside == SQL("TRUE")
 _COLUMNS = tuple(getattr(SetAsideRow, field.name) for field in fields(SetAside))
 _PAGE = """
@@ -124,20 +149,12 @@ class DamageReads(Reader):
             limit: How many rows of a large table it reads at most.
         """
         known = len(self._source.unread)
-        content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
-        incidents = select(IncidentFacts, IS_UNRESOLVED).select_extend(*content).order_by(IncidentRow.id.desc()).limit(limit)
-        self._source.with_policies(self._source.rows(_once(incidents)))
-        for facts in (EscalationFacts, NotificationFacts, StepFacts):
-            model: Any = MODELS[facts]
-            self._source.read(facts, _once(select(facts).order_by(model.id.desc()).limit(limit)))  # type: ignore[type-var]
-        contacts = ContactRow.select(ContactRow.incident_id, *CONTACT).order_by(ContactRow.incident_id.desc()).limit(limit)
-        for query in (contacts, *(model.select() for model in _SMALL)):
-            self._source.rows(_once(query))
+        self._source.with_policies(self._source.rows(_INCIDENTS(limit)))
+        for facts, newest in _NEWEST.items():
+            self._source.read(facts, newest(limit))
+        for statement in (_CONTACTS(limit), *(each() for each in _ALL)):
+            self._source.rows(statement)
         return left_out(self._source.unread[known:])
-
-
-def _once(query: Select) -> Run:
-    return Statement(lambda _: query)()
 
 
 class SetAsides(Repository):

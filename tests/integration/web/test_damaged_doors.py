@@ -251,7 +251,8 @@ _CHOSEN = {
 
 @contextmanager
 def damaged(scene: Scene, table: str, column: str, value: str) -> Iterator[str]:
-    """Damage a row in the block; return its id."""
+    """Damage a row in the block; return its id. Health looks for it, since it has not looked for ten seconds."""
+    scene.driver.advance(seconds=10)
     where, id_column = _CHOSEN.get(table, ("1 = 1", ""))
     table = table.split()[-1]
     ((before, row_id), *_) = scene.sql(f'SELECT "{column}", {id_column or "1"} FROM notifyflow_{table} WHERE {where}')
@@ -306,6 +307,15 @@ def test_what_is_left_out_is_counted_on_the_page_in_the_api_and_by_the_command_a
         assert name in words(scene.admin.get("/health").text)
     assert LEFT_OUT not in scene.ask("/v1/incidents").headers
     assert "left out" not in scene.admin.get("/incidents").text
+
+
+def test_health_looks_for_damage_again_after_ten_seconds(scene: Scene) -> None:
+    with damaged(scene, "incident", "severity", LOUD) as row_id:
+        assert row_id in scene.admin.get("/health").text
+    scene.driver.advance(seconds=9)
+    assert row_id in scene.admin.get("/health").text
+    scene.driver.advance(seconds=1)
+    assert row_id not in scene.admin.get("/health").text
 
 
 def test_a_visitor_of_one_namespace_sees_how_many_rows_are_left_out_and_not_which(scene: Scene) -> None:
