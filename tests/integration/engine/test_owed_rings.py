@@ -71,11 +71,11 @@ def test_a_ring_whose_row_is_locked_is_owed_and_holds_up_no_other(postgres_url: 
 
 def test_a_ring_whose_row_another_decision_has_locked_is_rung_again_at_once(postgres_url: str, unmeasured: None) -> None:
     scene = Scene(store := Store(postgres_url))
-    (page,) = scene.notify("ada", key="a")
+    (page,), (neighbour,) = scene.notify("ada", key="a"), scene.notify("ben", key="b")
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT 1 FROM notifyflow_notification WHERE id = %s FOR UPDATE", (page,))
-        scene.deliverer.deliver("email", [page])
-        assert scene.states("a") == [NotificationState.QUEUED]
+        scene.deliverer.deliver("email", [page, neighbour])
+        assert (scene.states("a"), scene.states("b")) == ([NotificationState.QUEUED], [NotificationState.SENT])
     scene.deliverer.pay_back()
     assert [due.notification_id for due in sweep(scene.deps).due] == [page]
     scene.deliverer.deliver("email", [page])
