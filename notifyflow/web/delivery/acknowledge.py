@@ -154,7 +154,7 @@ def _stopped(status: IncidentStatus, viewer: Contact) -> str:
     cancelled = sum(state is NotificationState.CANCELLED for _, state in rows)
     sent = sum(recipient_id != viewer.recipient_id and state in ON_THEIR_WAY for recipient_id, state in rows)
     parts = [f"{cancelled} {'page was' if cancelled == 1 else 'pages were'} cancelled"] if cancelled else []
-    parts += [f"{sent} were already on their way to others"] if sent else []
+    parts += [f"{sent} {'was already on its' if sent == 1 else 'were already on their'} way to others"] if sent else []
     return f": {', '.join(parts)}" if parts else ""
 
 

@@ -56,6 +56,8 @@ def test_the_page_counts_the_pages_that_were_cancelled_and_already_sent(client: 
     )
     text = "No more pages are sent: 2 pages were cancelled, 2 were already on their way to others."
     assert text in _page_of(client, backend, "ada", *others)
+    one = escalation("cy", sent)
+    assert "No more pages are sent: 1 was already on its way to others." in _page_of(client, backend, "ada", one)
     assert "No more pages are sent: 1 page was cancelled." in _page_of(client, backend, "ada", others[1])
 
 
