@@ -1,6 +1,12 @@
 """The published schemas of requests say what the values of the requests take."""
 
+from dataclasses import fields
+
+import pytest
+
+from notifyflow.core.delivery.model import Incident, Recipient, Step
 from notifyflow.core.intake.request_schemas import ACT, DUTY_CHANGE, NEW_INCIDENT, PAGE_AGAIN, REF, request_schemas
+from notifyflow.core.intake.requests import Act, DutyChange, PageAgain, Submission
 from notifyflow.core.intake.validation import MAX_TITLE
 
 SCHEMAS = request_schemas()
@@ -9,6 +15,23 @@ SCHEMAS = request_schemas()
 def test_each_body_and_each_part_of_one_has_a_schema() -> None:
     assert SCHEMAS.keys() == {ACT, DUTY_CHANGE, NEW_INCIDENT, PAGE_AGAIN, "NewRecipient", "NewStep"}
     assert all(each["additionalProperties"] is False for each in SCHEMAS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        (NEW_INCIDENT, (Incident, Submission)),
+        ("NewRecipient", (Recipient,)),
+        ("NewStep", (Step,)),
+        (ACT, (Act,)),
+        (PAGE_AGAIN, (PageAgain,)),
+        (DUTY_CHANGE, (DutyChange,)),
+    ],
+)
+def test_each_field_of_the_values_is_published(name: str, values: tuple[type, ...]) -> None:
+    made_by_the_reader = {"incident", "unread"} if Submission in values else set()
+    found = {field.name for value in values for field in fields(value)}
+    assert SCHEMAS[name]["properties"].keys() == found - made_by_the_reader
 
 
 def test_only_a_field_that_may_be_left_out_may_be_null() -> None:
