@@ -14,6 +14,7 @@ from notifyflow.storage.store import Store
 
 MOST_UNREACHED = 1_000
 """How many unreached people are counted at most."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Health:
@@ -23,7 +24,7 @@ class Health:
         self._store = store
         self._use_cases = use_cases
         self._deps = use_cases.deps
-        self._looked_at = datetime.min.replace(tzinfo=UTC)
+        self._looked_at = _NEVER
         self._damaged: tuple[LeftOut, ...] = ()
 
     def set_aside(self) -> tuple[SetAside, ...]:
@@ -46,8 +47,10 @@ class Health:
         return self._damaged
 
     def release(self, row_ids: Sequence[str]) -> tuple[str, ...]:
-        """Let mended rows go on at once; return their ids."""
-        return self._use_cases.run(release, row_ids)
+        """Let mended rows go on at once, and look for damage anew; return their ids."""
+        released = self._use_cases.run(release, row_ids)
+        self._looked_at = _NEVER
+        return released
 
     def read(self) -> SystemHealth:
         """Read the health of the system as it is now."""
