@@ -19,8 +19,9 @@ from notifyflow.core.delivery.model import EscalationState, Severity
 from notifyflow.core.metrics.charts import SPANS, beginning
 from notifyflow.core.metrics.families import ATTEMPTS, Key, MetricValue, MetricValues, grown, names_of
 from notifyflow.core.metrics.rollup import Call, LoggedLines, Rollup, Sent
+from notifyflow.errors import UnreadableRow
 from notifyflow.storage.session.repositories import Repository
-from notifyflow.storage.session.rows import Reader
+from notifyflow.storage.session.rows import Reader, first
 from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.tables import (
     AttemptRow,
@@ -86,6 +87,7 @@ class UncountedLines:
     line_id: int
 
 
+_ROLLED_UP_AT = Statement(lambda param: RollupRow.select(RollupRow.rolled_up_at))
 _UNTIL: Any = RollupRow.select(SQL("pg_snapshot_xmin(pg_current_snapshot())::text").alias("until"))
 _IS_WANTED = TransitionRow.event.not_in(_UNCOUNTED) & (
     (TransitionRow.machine != "escalation")
@@ -261,8 +263,13 @@ class Rollups(Repository):
         return bool(self._unit.db.for_update)
 
     def _locked(self) -> list[dict[str, Any]]:
-        query = RollupRow.select(RollupRow.xid, RollupRow.line_id, RollupRow.after_id, RollupRow.rolled_up_at)
-        return self._unit.rows(self._unit.locked(query, skips_locked=True))
+        """Lock and read the row; a damaged ``rolled_up_at``, which only sets the pace, counts as none, and is written anew."""
+        place = (RollupRow.xid, RollupRow.line_id, RollupRow.after_id)
+        try:
+            return self._unit.rows(self._unit.locked(RollupRow.select(*place, RollupRow.rolled_up_at), skips_locked=True))
+        except UnreadableRow:
+            found = self._unit.rows(self._unit.locked(RollupRow.select(*place), skips_locked=True))
+            return [row | {"rolled_up_at": None} for row in found]
 
     def _until(self) -> int:
         query = _UNTIL if self._is_server else TransitionRow.select(fn.COALESCE(fn.MAX(TransitionRow.id), 0) + 1)
@@ -332,9 +339,9 @@ class MetricsReader(Reader):
         return MetricValues(_values(self._source.rows(_TOTALS())))
 
     def rolled_up_at(self) -> datetime | None:
-        """Return when the log was last counted to its end; None before the first time."""
-        rolled_up_at: datetime | None = self._source.scalar(RollupRow.select(RollupRow.rolled_up_at))
-        return rolled_up_at
+        """Return when the log was last counted to its end; None before the first time, and if that is damaged."""
+        row = first(self._source.rows(_ROLLED_UP_AT()))
+        return None if row is None else row["rolled_up_at"]
 
     def durations(self, span: int, *, since: datetime) -> Mapping[datetime, MetricValues]:
         """Read the durations of all periods of ``span`` minutes that began at an instant or later."""

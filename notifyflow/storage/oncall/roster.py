@@ -20,6 +20,7 @@ from notifyflow.core.oncall.directory import NOBODY, Directory, read_leniently
 from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.core.oncall.schedules import Calendar, Override
 from notifyflow.core.toml import without
+from notifyflow.errors import UnreadableRow
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader, first
 from notifyflow.storage.session.statements import Statement
@@ -144,10 +145,12 @@ class StoredRoster(RosterReads, Repository):
         return self._unit.rows(query)
 
     def lock(self) -> StoredDirectory:
-        """Lock the roster, and return the stored directory's file."""
+        """Lock the roster, and return the stored directory's file; a damaged ``changed_at`` is None: any file is newer."""
         self._unit.insert_once(RosterRow, {"one": _ONE, "digest": "", "source": ""})
-        query = RosterRow.select(RosterRow.source, RosterRow.changed_at)
-        (row,) = self._unit.rows(self._unit.locked(query))
+        try:
+            (row,) = self._unit.rows(self._unit.locked(RosterRow.select(RosterRow.source, RosterRow.changed_at)))
+        except UnreadableRow:
+            (row,) = self._unit.rows(self._unit.locked(RosterRow.select(RosterRow.source)))
         return StoredDirectory(**row)
 
     def put_directory(self, document: str, directory: StoredDirectory, *, now: datetime) -> None:

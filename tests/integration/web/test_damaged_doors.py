@@ -16,15 +16,18 @@ from typer.testing import CliRunner
 from notifyflow.cli.commands import app
 from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
-from notifyflow.core.delivery.model import LIVE, Incident, IncidentState, Recipient, Severity, Step
+from notifyflow.core.delivery.model import LIVE, Incident, IncidentState, Recipient, Severity, Step, Via
+from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry
 from notifyflow.core.limits.pauses import PauseScope as Paused
 from notifyflow.core.messages.links import sign as sign_link
 from notifyflow.core.namespaces import ALL, SHARED
+from notifyflow.core.oncall.hand_overs import HandOver
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.core.oncall.schedules import Calendar, DutyReason, Shift
 from notifyflow.errors import DamagedIncident, NotifyflowError
+from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.storage.dialects import execute
-from notifyflow.storage.tables import SetAsideRow
+from notifyflow.storage.tables import MetricPeriodRow, MetricTotalRow, SetAsideRow
 from notifyflow.testing import Driver
 from notifyflow.web.frame.openapi import LEFT_OUT
 from tests.damage import Damage
@@ -58,6 +61,8 @@ PEOPLE = [
     Recipient(id="ben", name="Ben", email="ben@example.com"),
 ]
 HURT, WELL = "hurt-1", "well-1"
+OF_NOTHING = "of_nothing"
+"""The name of a metric that nobody reads."""
 DAMAGE: dict[str, dict[str, str]] = {
     "incident": {
         "state": LOUD,
@@ -101,6 +106,14 @@ DAMAGE: dict[str, dict[str, str]] = {
     "feed": {"made_at": NEVER},
     "outage": {"began_at": NEVER},
     "set_aside": {"at": NEVER},
+    "inbound_entry": {"integration": LOUD, "did": LOUD, "first_at": NEVER, "last_at": NEVER},
+    "hand_over": {"at": NEVER, "before": BROKEN, "until": NEVER},
+    "opt_out": {"at": NEVER},
+    "number": {"texted_at": NEVER, "responded_at": BROKEN},
+    "roster": {"changed_at": NEVER, "stored_at": NEVER},
+    "rollup": {"rolled_up_at": NEVER},
+    "metric_total": {"labels": BROKEN, "buckets": BROKEN},
+    "metric_period": {"at": NEVER, "labels": BROKEN, "buckets": BROKEN},
 }
 """What is damaged of a table: a column, and the value that it gets."""
 
@@ -199,12 +212,23 @@ def _set_up(driver: Driver, url: str, folder: Path) -> Scene:
     flow.access().create("other", list(KeyScope), valid_for=None)
     flow.users().add("cleo", Role.VIEWER, password="correct horse battery")
     scene = Scene(driver, url, folder, admin, key, hurt=ids[1], well=ids[0])
-    flow.deps.transactions.run(lambda ledger: _fill(ledger, now))
+    flow.deps.transactions.run(lambda ledger: _fill(ledger, ids[1], now))
+    roll_up_all(flow.deps)
     return scene
 
 
-def _fill(ledger: Any, now: datetime) -> None:
+def _fill(ledger: Any, incident_id: str, now: datetime) -> None:
     """Store rows of the tables that are empty yet."""
+    came = {"first_at": now, "last_at": now}
+    opened = InboundEntry(
+        incident_id=incident_id, integration=Via.ALERTMANAGER, api_key="billing", route="", did=InboundEffect.OPENED, **came
+    )
+    ledger.inbound_log.count([opened])
+    ledger.hand_overs.add(HandOver(schedule="primary", at=now, before=("ada",), after=("ben",), until=now), incident_id)
+    ledger.replies.opt_out("+15005550006", "+15005550019", at=now)
+    counts = {"name": OF_NOTHING, "labels": {}, "count": 1, "sum_s": 1.0, "buckets": (1,)}
+    ledger.rollups._unit.insert(MetricTotalRow, [counts])
+    ledger.rollups._unit.insert(MetricPeriodRow, [counts | {"minutes": 60, "at": now}])
     claimed = ledger.roster.claim_calendar("office", "source", before=now, now=now)
     shift = Shift(begins_at=now, ends_at=now + timedelta(days=1), people=("ben",), why=DutyReason.CALENDAR)
     ledger.roster.put_shifts(claimed, Calendar(schedule="office", shifts=(shift,), fetched_at=now), etag="", last_modified="")
@@ -243,6 +267,7 @@ _CHOSEN = {
     "queued notification": ("state = 'QUEUED'", "id"),
     "attempt": (f"id = (SELECT MIN(id) FROM notifyflow_attempt WHERE notification_id IN ({_PAGES}))", "id"),
     "critical": (f"escalation_id = {_FIRST.format('escalation')}", "escalation_id"),
+    **dict.fromkeys(("metric_total", "metric_period"), (f"name = '{OF_NOTHING}'", "name")),
     "user": ("name = 'cleo'", "id"),
     "api_key": ("name = 'other'", "id"),
 }
@@ -307,6 +332,15 @@ def test_what_is_left_out_is_counted_on_the_page_in_the_api_and_by_the_command_a
         assert name in words(scene.admin.get("/health").text)
     assert LEFT_OUT not in scene.ask("/v1/incidents").headers
     assert "left out" not in scene.admin.get("/incidents").text
+
+
+def test_an_instant_that_sets_a_pace_is_written_anew(scene: Scene) -> None:
+    for table, column in (("rollup", "rolled_up_at"), ("roster", "changed_at")):
+        scene.sql(f"UPDATE notifyflow_{table} SET {column} = ?", NEVER)
+    roll_up_all(scene.driver.flow.deps)
+    assert WELL in scene.run("list").output
+    assert "counted up to" in words(scene.admin.get("/health").text)
+    assert not [each for each in scene.sql("SELECT changed_at FROM notifyflow_roster") if str(each[0]) == NEVER]
 
 
 def test_health_looks_for_damage_again_after_ten_seconds(scene: Scene) -> None:
