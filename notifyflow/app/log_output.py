@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -107,19 +108,22 @@ class LineFormatter(logging.Formatter):
 
 
 class SameLineOnce(logging.Filter):
-    """Logs the same line at most once a second, so that a client cannot fill the disk.
+    """Logs the same warning at most once a second, so that a client cannot fill the disk.
 
-    The next line that is logged says how many were left out (``left_out``).
+    The next line that is logged says how many were left out (``left_out``). The thousand newest lines are kept, in the order
+    in which they were logged: a line costs the same whatever the rate. Those below WARNING, one or two a message, all pass.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._seen: dict[object, tuple[float, int]] = {}
+        self._seen: OrderedDict[object, tuple[float, int]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether ``logging`` logs the record."""
+        if record.levelno < logging.WARNING:
+            return True
         left_out = self._left_out((record.name, record.levelno, record.getMessage()))
         if left_out and isinstance(record.msg, LogMessage):
             record.msg = LogMessage(record.msg.event, {**record.msg.facts, "left_out": left_out})
@@ -135,7 +139,8 @@ class SameLineOnce(logging.Filter):
             if now - last < _SAME_LINE_EVERY_S:
                 self._seen[line] = (last, left_out + 1)
                 return None
-            if len(self._seen) >= _MOST_LINES:
-                self._seen = {seen: entry for seen, entry in self._seen.items() if now - entry[0] < _SAME_LINE_EVERY_S}
             self._seen[line] = (now, 0)
+            self._seen.move_to_end(line)
+            if len(self._seen) > _MOST_LINES:
+                self._seen.popitem(last=False)
             return left_out

@@ -45,13 +45,20 @@ def test_what_libraries_log_passes_once_a_second_too(caplog: pytest.LogCaptureFi
     assert [record.getMessage() for record in caplog.records] == ["Invalid HTTP request received."] * 2
 
 
-def test_lines_that_were_seen_long_ago_are_not_kept() -> None:
-    now = [100.0]
-    once = SameLineOnce(lambda: now[0])
+def test_the_thousand_newest_lines_are_remembered() -> None:
+    once = SameLineOnce(lambda: 100.0)
     for number in range(5_000):
-        now[0] += 0.01
-        logged(once, number=number)
-    assert len(once._seen) <= 1_001
+        assert logged(once, number=number)
+    assert len(once._seen) == 1_000
+    assert logged(once, number=4_000) is None
+
+
+def test_lines_below_warning_all_pass() -> None:
+    once = SameLineOnce(lambda: 100.0)
+    record = a_record(attempt_id="1")
+    record.levelno = logging.INFO
+    assert [once.filter(record) for _ in range(3)] == [True] * 3
+    assert not once._seen
 
 
 HEAD = {"timestamp": "2026-11-28T12:00:00.250+00:00", "level": "warning", "logger": "notifyflow.web"}
