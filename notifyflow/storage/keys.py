@@ -5,10 +5,12 @@ from datetime import datetime
 from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader, first
+from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import ApiKeyRow
 
 _KEY = tuple(ApiKey.__dataclass_fields__)
 _KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in _KEY))
+_KEY_OF = Statement(lambda param: _KEYS.where(ApiKeyRow.id == param(ApiKeyRow.id)))
 
 
 class KeyReads(Reader):
@@ -21,7 +23,7 @@ class KeyReads(Reader):
 
     def find(self, key_id: str) -> ApiKey | None:
         """Return a key, or None."""
-        row = self._source.first(_KEYS.where(ApiKeyRow.id == key_id))
+        row = first(self._source.rows(_KEY_OF(key_id)))
         return None if row is None else ApiKey(**row)
 
 

@@ -80,6 +80,23 @@ _PAGED = Statement(
         .limit(1)
     )
 )
+_IS_QUEUED = NotificationRow.state == SQL("'QUEUED'")
+_QUEUED = Statement(lambda _: NotificationRow.select(fn.COUNT(1).alias("count")).where(_IS_QUEUED))
+_DUE = Statement(
+    lambda param: NotificationRow.select(fn.COUNT(1).alias("count")).where(
+        _IS_QUEUED, NotificationRow.due_at <= param(NotificationRow.due_at)
+    )
+)
+_SENDING = Statement(lambda _: AttemptRow.select(fn.COUNT(1).alias("count")).where(AttemptRow.state == SQL("'RUNNING'")))
+_IN_OUTBOX = Statement(lambda _: OutboxRow.select(fn.COUNT(1).alias("count")))
+_IN_OUTBOX_OF = Statement(
+    lambda param: OutboxRow.select(fn.COUNT(1).alias("count")).where(OutboxRow.incident_id == param(OutboxRow.incident_id))
+)
+_ACTIVE_OF = Statement(
+    lambda param: EscalationRow.select(fn.COUNT(1).alias("count")).where(
+        EscalationRow.incident_id == param(EscalationRow.incident_id), _IS_ACTIVE
+    )
+)
 _TOLD = Statement(
     lambda param: (
         AttemptRow.select(AttemptRow.started_at, AttemptRow.ended_at)
@@ -184,9 +201,7 @@ class Reads:
         incident = self._source.named(key, namespace)
         if incident is None:
             return None
-        active = EscalationRow.select(fn.COUNT(1)).where(EscalationRow.incident_id == incident.id, _IS_ACTIVE)
-        in_outbox = OutboxRow.select(fn.COUNT(1)).where(OutboxRow.incident_id == incident.id)
-        if int(self._source.scalar(active)) + int(self._source.scalar(in_outbox)):
+        if any(self._source.scalar(query(incident.id)) for query in (_ACTIVE_OF, _IN_OUTBOX_OF)):
             return False
         steps = self.steps.of([incident.id])[incident.id] if incident.run_number else ()
         return all(step.due_at is None for step in steps)
@@ -196,12 +211,8 @@ class Reads:
 
         A submission that no sweep has carried out since the application's commit counts as one.
         """
-        queued = NotificationRow.select(fn.COUNT(1)).where(NotificationRow.state == SQL("'QUEUED'"))
-        if due_by is not None:
-            queued = queued.where(NotificationRow.due_at <= due_by)
-        sending = AttemptRow.select(fn.COUNT(1)).where(AttemptRow.state == SQL("'RUNNING'"))
-        in_outbox = OutboxRow.select(fn.COUNT(1))
-        return sum(int(self._source.scalar(query)) for query in (queued, sending, in_outbox))
+        queued = _QUEUED() if due_by is None else _DUE(due_by)
+        return sum(int(self._source.scalar(query)) for query in (queued, _SENDING(), _IN_OUTBOX()))
 
     def swept_at(self) -> datetime | None:
         """Return when the last noted sweep was, or None before the first."""

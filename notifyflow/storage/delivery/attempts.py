@@ -6,7 +6,7 @@ Attempts are written with their notifications.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import cache, reduce
 from operator import add
 
 from peewee import SQL, Case, Expression, IntegerField, Select, fn
@@ -16,7 +16,7 @@ from notifyflow.core.delivery.tier_rules import Silence
 from notifyflow.core.namespaces import OPERATIONS
 from notifyflow.storage.session.conditions import RUNNING, is_free
 from notifyflow.storage.session.repositories import Repository
-from notifyflow.storage.session.statements import Run, Statement
+from notifyflow.storage.session.statements import Parameters, Run, Statement
 from notifyflow.storage.tables import AttemptRow, EscalationRow, NotificationRow
 
 _IS_FREE = is_free(NotificationRow)
@@ -107,29 +107,7 @@ class Attempts(Repository):
             now: The instant.
             limit: How many at most.
         """
-        passed = (AttemptRow.receipt_due_at <= now + ahead, *(AttemptRow.started_at <= now - wait for wait in waits))
-        times = reduce(add, (Case(None, [(each, 1)], 0) for each in passed))
-        query = (
-            AttemptRow.select(
-                AttemptRow.id.alias("attempt_id"),
-                NotificationRow.channel,
-                AttemptRow.provider,
-                AttemptRow.provider_ref,
-                AttemptRow.started_at,
-                AttemptRow.receipt_due_at,
-                AttemptRow.times_polled,
-            )
-            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-            .where(
-                _IS_AWAITING_RECEIPT,
-                _IS_FREE,
-                AttemptRow.started_at > now - _OLDEST,
-                AttemptRow.provider.in_(list(providers)),
-                AttemptRow.times_polled < times,
-            )
-            .order_by(AttemptRow.started_at)
-            .limit(limit)
-        )
+        query = _to_poll(len(waits))(now + ahead, *(now - wait for wait in waits), now - _OLDEST, sorted(providers), limit)
         return tuple(AttemptToPoll(**row) for row in self._unit.rows(query))
 
     def record_poll(self, attempt: AttemptToPoll, *, times: int) -> bool:
@@ -193,3 +171,35 @@ _EXPIRED_LEASES = Statement(
         .limit(param(IntegerField()))
     )
 )
+
+
+@cache
+def _to_poll(waits: int) -> Statement:
+    """Build the query for attempts to poll, which are polled once before their receipt is overdue and so many times later."""
+
+    def build(param: Parameters) -> Select:
+        passed = [AttemptRow.receipt_due_at <= param(AttemptRow.receipt_due_at)]
+        passed += [AttemptRow.started_at <= param(AttemptRow.started_at) for _ in range(waits)]
+        return (
+            AttemptRow.select(
+                AttemptRow.id.alias("attempt_id"),
+                NotificationRow.channel,
+                AttemptRow.provider,
+                AttemptRow.provider_ref,
+                AttemptRow.started_at,
+                AttemptRow.receipt_due_at,
+                AttemptRow.times_polled,
+            )
+            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+            .where(
+                _IS_AWAITING_RECEIPT,
+                _IS_FREE,
+                AttemptRow.started_at > param(AttemptRow.started_at),
+                param.any_of(AttemptRow.provider),
+                AttemptRow.times_polled < reduce(add, (Case(None, [(each, 1)], 0) for each in passed)),
+            )
+            .order_by(AttemptRow.started_at)
+            .limit(param(IntegerField()))
+        )
+
+    return Statement(build)

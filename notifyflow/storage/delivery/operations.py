@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from peewee import JOIN, SQL, Case, fn
+from peewee import JOIN, SQL, Case, Expression, IntegerField, fn
 
 from notifyflow.core.delivery.escalation import AlertOperations
 from notifyflow.core.delivery.facts import IncidentFacts
@@ -11,7 +11,7 @@ from notifyflow.core.messages.failures import AT_MOST, Failure, Notice, SilentPa
 from notifyflow.storage.delivery.incidents import Incidents
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
 from notifyflow.storage.session.repositories import Repository
-from notifyflow.storage.session.statements import Statement
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.tables import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow, SetAsideRow
 from notifyflow.storage.tables.fields import instant_text
 
@@ -19,9 +19,95 @@ _IS_UNCOUNTED_CRITICAL = CriticalRow.is_counted == SQL("FALSE")
 _HAS_PATH = CriticalRow.path != SQL("''")
 _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
 _IS_UNCOUNTED_DAMAGE = SetAsideRow.is_paging & (SetAsideRow.is_counted == SQL("FALSE"))
+
+
+def _is_linked(param: Parameters) -> Expression:
+    return CriticalRow.operations_incident_id == param(CriticalRow.operations_incident_id)
+
+
 _OPERATIONS_AMONG = Statement(
     lambda param: IncidentRow.select(IncidentRow.id).where(param.any_of(IncidentRow.id), IncidentRow.is_operations)
 )
+_CRITICALS = Statement(
+    lambda param: (
+        CriticalRow.select(
+            CriticalRow.escalation_id,
+            EscalationRow.incident_id,
+            CriticalRow.reason,
+            CriticalRow.at,
+            EscalationRow.severity,
+            ContactRow.name.alias("who"),
+            IncidentRow.key,
+            IncidentRow.content_title.alias("title"),
+            IncidentRow.content_url.alias("url"),
+            IncidentRow.series,
+        )
+        .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
+        .join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))
+        .join(
+            ContactRow,
+            on=((ContactRow.incident_id == IncidentRow.id) & (ContactRow.recipient_id == EscalationRow.recipient_id)),
+        )
+        .where(_is_linked(param), ~_HAS_PATH)
+        .order_by(CriticalRow.at.desc(), CriticalRow.escalation_id.desc())
+        .limit(param(IntegerField()))
+    )
+)
+_DAMAGED = Statement(
+    lambda param: (
+        SetAsideRow.select(
+            SetAsideRow.escalation_id,
+            SetAsideRow.incident_id,
+            SetAsideRow.at,
+            SetAsideRow.severity,
+            fn.COALESCE(ContactRow.name, "").alias("who"),
+            IncidentRow.key,
+            IncidentRow.content_title.alias("title"),
+            IncidentRow.content_url.alias("url"),
+        )
+        .join(IncidentRow, on=(IncidentRow.id == SetAsideRow.incident_id))
+        .join(EscalationRow, JOIN.LEFT_OUTER, on=(EscalationRow.id == SetAsideRow.escalation_id))
+        .join(
+            ContactRow,
+            JOIN.LEFT_OUTER,
+            on=((ContactRow.incident_id == IncidentRow.id) & (ContactRow.recipient_id == EscalationRow.recipient_id)),
+        )
+        .where(SetAsideRow.is_paging)
+        .order_by(SetAsideRow.at.desc(), SetAsideRow.row_id)
+        .limit(param(IntegerField()))
+    )
+)
+_SILENT_PATHS = Statement(
+    lambda param: (
+        CriticalRow.select(
+            CriticalRow.path.alias("provider"),
+            fn.COUNT(1).alias("rounds"),
+            fn.SUM(Case(None, [(_IS_UNCOUNTED_CRITICAL, 1)], 0)).alias("uncounted"),
+            fn.MAX(CriticalRow.at).alias("at"),
+        )
+        .where(_is_linked(param), _HAS_PATH)
+        .group_by(CriticalRow.path)
+        .order_by(fn.MAX(CriticalRow.at).desc(), CriticalRow.path)
+    )
+)
+_NOTICES = Statement(
+    lambda param: (
+        NoticeRow.select(NoticeRow.at, NoticeRow.provider, NoticeRow.reason)
+        .where((NoticeRow.at >= param(NoticeRow.at)) | _IS_UNCOUNTED_NOTICE)
+        .order_by(NoticeRow.at.desc(), NoticeRow.provider, NoticeRow.reason)
+        .limit(AT_MOST)
+    )
+)
+_UNCOUNTED_CRITICALS = Statement(
+    lambda param: CriticalRow.select(fn.COUNT(1).alias("count")).where(_IS_UNCOUNTED_CRITICAL, _is_linked(param))
+)
+_UNCOUNTED_PAGING = Statement(
+    lambda param: CriticalRow.select(fn.COUNT(1).alias("count")).where(
+        _IS_UNCOUNTED_CRITICAL, _is_linked(param), CriticalRow.is_paging
+    )
+)
+_UNCOUNTED_NOTICES = Statement(lambda _: NoticeRow.select(fn.COUNT(1).alias("count")).where(_IS_UNCOUNTED_NOTICE))
+_UNCOUNTED_DAMAGE = Statement(lambda _: SetAsideRow.select(fn.COUNT(1).alias("count")).where(_IS_UNCOUNTED_DAMAGE))
 
 
 class Operations(Repository):
@@ -63,71 +149,15 @@ class Operations(Repository):
 
     def criticals(self, operations_incident_id: str, *, limit: int) -> tuple[Failure, ...]:
         """Read the linked critical failures, the newest first; those of ``silent_paths`` are left out."""
-        query = (
-            CriticalRow.select(
-                CriticalRow.escalation_id,
-                EscalationRow.incident_id,
-                CriticalRow.reason,
-                CriticalRow.at,
-                EscalationRow.severity,
-                ContactRow.name.alias("who"),
-                IncidentRow.key,
-                IncidentRow.content_title.alias("title"),
-                IncidentRow.content_url.alias("url"),
-                IncidentRow.series,
-            )
-            .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
-            .join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))
-            .join(
-                ContactRow,
-                on=((ContactRow.incident_id == IncidentRow.id) & (ContactRow.recipient_id == EscalationRow.recipient_id)),
-            )
-            .where(CriticalRow.operations_incident_id == operations_incident_id, ~_HAS_PATH)
-            .order_by(CriticalRow.at.desc(), CriticalRow.escalation_id.desc())
-            .limit(limit)
-        )
-        return tuple(Failure(**row) for row in self._unit.rows(query))
+        return tuple(Failure(**row) for row in self._unit.rows(_CRITICALS(operations_incident_id, limit)))
 
     def damaged(self, *, limit: int) -> tuple[Failure, ...]:
         """Read the set-aside rows for which operations is paged, the newest first; no value that may be damaged is read."""
-        query = (
-            SetAsideRow.select(
-                SetAsideRow.escalation_id,
-                SetAsideRow.incident_id,
-                SetAsideRow.at,
-                SetAsideRow.severity,
-                fn.COALESCE(ContactRow.name, "").alias("who"),
-                IncidentRow.key,
-                IncidentRow.content_title.alias("title"),
-                IncidentRow.content_url.alias("url"),
-            )
-            .join(IncidentRow, on=(IncidentRow.id == SetAsideRow.incident_id))
-            .join(EscalationRow, JOIN.LEFT_OUTER, on=(EscalationRow.id == SetAsideRow.escalation_id))
-            .join(
-                ContactRow,
-                JOIN.LEFT_OUTER,
-                on=((ContactRow.incident_id == IncidentRow.id) & (ContactRow.recipient_id == EscalationRow.recipient_id)),
-            )
-            .where(SetAsideRow.is_paging)
-            .order_by(SetAsideRow.at.desc(), SetAsideRow.row_id)
-            .limit(limit)
-        )
-        return tuple(damage(**row) for row in query.dicts().execute(self._unit.db))
+        return tuple(damage(**row) for row in _DAMAGED(limit).rows(self._unit.db, self._unit.unread))
 
     def silent_paths(self, operations_incident_id: str) -> tuple[SilentPath, ...]:
         """Read the linked callback paths that alone leave rounds unproven, the newest first."""
-        query = (
-            CriticalRow.select(
-                CriticalRow.path.alias("provider"),
-                fn.COUNT(1).alias("rounds"),
-                fn.SUM(Case(None, [(_IS_UNCOUNTED_CRITICAL, 1)], 0)).alias("uncounted"),
-                fn.MAX(CriticalRow.at).alias("at"),
-            )
-            .where(CriticalRow.operations_incident_id == operations_incident_id, _HAS_PATH)
-            .group_by(CriticalRow.path)
-            .order_by(fn.MAX(CriticalRow.at).desc(), CriticalRow.path)
-        )
-        return tuple(SilentPath(**row) for row in self._unit.rows(query))
+        return tuple(SilentPath(**row) for row in self._unit.rows(_SILENT_PATHS(operations_incident_id)))
 
     def path_paged_at(self, provider: str) -> datetime | None:
         """Return when the newest round that reports a provider's callback path began; None if there is none."""
@@ -150,13 +180,7 @@ class Operations(Repository):
 
         If a process's clock is behind, its notice may seem older than the incident that reports it.
         """
-        query = (
-            NoticeRow.select(NoticeRow.at, NoticeRow.provider, NoticeRow.reason)
-            .where((NoticeRow.at >= since) | _IS_UNCOUNTED_NOTICE)
-            .order_by(NoticeRow.at.desc(), NoticeRow.provider, NoticeRow.reason)
-            .limit(AT_MOST)
-        )
-        return tuple(Notice(**row) for row in self._unit.rows(query))
+        return tuple(Notice(**row) for row in self._unit.rows(_NOTICES(since)))
 
     def about(self, recipient_id: str) -> tuple[str, ...]:
         """Find the operations incidents that mention a recipient, by id."""
@@ -171,15 +195,11 @@ class Operations(Repository):
 
     def uncounted(self, operations_incident_id: str) -> Uncounted:
         """Count the linked critical failures and the notices that no round has reported yet."""
-        criticals = CriticalRow.select(fn.COUNT(1)).where(
-            _IS_UNCOUNTED_CRITICAL, CriticalRow.operations_incident_id == operations_incident_id
-        )
-        notices = NoticeRow.select(fn.COUNT(1)).where(_IS_UNCOUNTED_NOTICE)
-        damaged = int(self._unit.scalar(SetAsideRow.select(fn.COUNT(1)).where(_IS_UNCOUNTED_DAMAGE)))
+        damaged = int(self._unit.scalar(_UNCOUNTED_DAMAGE()))
         return Uncounted(
-            failures=int(self._unit.scalar(criticals)) + damaged,
-            paging=int(self._unit.scalar(criticals.where(CriticalRow.is_paging))) + damaged,
-            notices=int(self._unit.scalar(notices)),
+            failures=int(self._unit.scalar(_UNCOUNTED_CRITICALS(operations_incident_id))) + damaged,
+            paging=int(self._unit.scalar(_UNCOUNTED_PAGING(operations_incident_id))) + damaged,
+            notices=int(self._unit.scalar(_UNCOUNTED_NOTICES())),
         )
 
     def mark_counted(self, operations_incident_id: str) -> None:

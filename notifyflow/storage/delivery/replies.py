@@ -34,6 +34,11 @@ class ReplyCode:
 
 _COLUMNS = tuple(getattr(ReplyCodeRow, name) for name in ReplyCode.__dataclass_fields__)
 _FORGET_CODES = Statement(lambda param: ReplyCodeRow.delete().where(ReplyCodeRow.issued_at <= param(ReplyCodeRow.issued_at)))
+_TEXTED = Statement(
+    lambda param: NumberRow.update({each: param(each) for each in (NumberRow.recipient_id, NumberRow.texted_at)}).where(
+        NumberRow.number == param(NumberRow.number)
+    )
+)
 
 
 class Replies(Repository):
@@ -130,7 +135,7 @@ class Replies(Repository):
     def note_texted(self, number: str, recipient_id: str, *, at: datetime) -> None:
         """Store that a text goes to a number: from then on the number is known, and its replies count."""
         row = {"recipient_id": recipient_id, "texted_at": at}
-        if self._unit.execute(NumberRow.update(row).where(NumberRow.number == number)) == 0:
+        if self._unit.execute(_TEXTED(recipient_id, at, number)) == 0:
             self._unit.insert(NumberRow, [row | {"number": number, "responded_at": ()}])
 
     def is_known(self, number: str) -> bool:
