@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 _SAME_LINE_EVERY_S = 1.0
 _MOST_LINES = 1_000
 # The most that libraries may log. Below INFO some log statements with their parameters, secret URLs and whole requests;
-# transitions logs five lines for every transition, pika a screenful for every lost connection, aiosmtpd the addresses of a mail,
-# ical whole calendars.
+# pika logs a screenful for every lost connection, aiosmtpd the addresses of a mail, ical whole calendars.
 _AT_MOST = {
     **dict.fromkeys(("peewee", "urllib3", "requests", "botocore", "boto3", "slack_sdk", "twilio"), logging.INFO),
-    **dict.fromkeys(("ical", "transitions", "mail.log"), logging.WARNING),
+    **dict.fromkeys(("ical", "mail.log"), logging.WARNING),
     "pika": logging.CRITICAL,
 }
 

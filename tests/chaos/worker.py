@@ -7,5 +7,4 @@ import dramatiq
 from tests.chaos.composition import compose
 
 logging.getLogger("pika").setLevel(logging.CRITICAL)
-logging.getLogger("transitions").setLevel(logging.WARNING)
 dramatiq.set_broker(compose().make_worker())

@@ -5,6 +5,8 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
+import transitions
+from transitions import MachineError
 
 from notifyflow.core.delivery.machines import (
     ESCALATION,
@@ -16,6 +18,7 @@ from notifyflow.core.delivery.machines import (
     Machine,
     MachineTable,
     Move,
+    build,
 )
 from notifyflow.errors import IllegalMove
 
@@ -77,6 +80,7 @@ GRIDS = {
 }
 LETTERS = {"m": Cell.MOVES, "l": Cell.LATE, "i": Cell.ILLEGAL}
 TABLES = (NOTIFICATION, ESCALATION, INCIDENT, STEP)
+PLAIN = {table.name: build(table, transitions.Machine) for table in TABLES}
 
 
 def cells() -> Iterator[tuple[MachineTable, str, str, Cell]]:
@@ -147,6 +151,22 @@ def test_an_offer_moves_only_where_the_table_has_an_unguarded_move(
     is_moved = cell is Cell.MOVES and not table.event(event).guard
     assert MACHINES[table.name].offer(event, subject) is is_moved
     assert bool(subject.moves) is is_moved
+
+
+@pytest.mark.parametrize(("table", "state", "event", "cell"), CELLS, ids=lambda value: getattr(value, "name", value))
+def test_the_machine_does_what_the_plain_machine_of_the_library_does(
+    table: MachineTable, state: str, event: str, cell: Cell
+) -> None:
+    for target in map(str, table.states):
+        ours, plain = Heading(state, target), Heading(state, target)
+        is_moved = MACHINES[table.name].offer(event, ours)
+        if cell is Cell.MOVES:
+            assert PLAIN[table.name].events[event].trigger(plain) is is_moved
+        else:
+            with pytest.raises(MachineError):
+                PLAIN[table.name].events[event].trigger(plain)
+            assert not is_moved
+        assert vars(ours) == vars(plain)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
