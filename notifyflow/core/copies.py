@@ -1,42 +1,36 @@
-"""Copies values with changes, twice as fast as ``dataclasses.replace``, which calls their constructor.
+"""Makes values from others, several times faster than their constructors, which set each field of a frozen value by a call.
 
-Each move of a row makes such a copy. With ``dataclasses.replace`` these took an eighth of a worker's processor time.
+Each move of a row makes a copy of its facts, and each row that is read makes new ones. Values without slots are copied with their
+``__dict__``, at once.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
 from functools import cache
-from operator import attrgetter
-from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 V = TypeVar("V")
-Slots = tuple[Callable[[Any], tuple[Any, ...]], Mapping[str, Callable[[Any, Any], None]]]
+
+
+def made_of(cls: type[V], values: dict[str, Any]) -> V:
+    """Return a value without slots whose ``__dict__`` is ``values``, with all its fields; its constructor does not run."""
+    value: V = object.__new__(cls)
+    object.__setattr__(value, "__dict__", values)
+    return value
 
 
 def _replace(value: V, /, **changes: Any) -> V:
     """Return a copy of a dataclass's instance with other values in some fields."""
     cls: type = type(value)
-    slots = _slots(cls)
-    if slots is None:
+    if not _is_its_dict(cls):
         return dataclasses.replace(value, **changes)  # type: ignore[type-var]
-    values_of, setters = slots
-    copy: V = object.__new__(cls)
-    for put, each in zip(setters.values(), values_of(value), strict=True):
-        put(copy, each)
-    for name, each in changes.items():
-        setters[name](copy, each)
+    copy: V = made_of(cls, value.__dict__ | changes)
     return copy
 
 
 @cache
-def _slots(cls: type) -> Slots | None:
-    """Return the reader of all fields of a class and the setter of each; None if its constructor does more than set fields."""
-    slots = {field.name: getattr(cls, field.name, None) for field in dataclasses.fields(cls)}
-    if hasattr(cls, "__post_init__") or len(slots) < 2:
-        return None
-    setters = {name: slot.__set__ for name, slot in slots.items() if isinstance(slot, MemberDescriptorType)}
-    return (attrgetter(*slots), setters) if setters.keys() == slots.keys() else None
+def _is_its_dict(cls: type) -> bool:
+    """Return whether a class has no slots, and its constructor does nothing but set fields."""
+    return "__slots__" not in vars(cls) and not hasattr(cls, "__post_init__")
 
 
 if TYPE_CHECKING:

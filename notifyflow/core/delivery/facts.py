@@ -1,6 +1,7 @@
 """The rows of the machines as values; nothing personal.
 
-The ledger reads and writes these; the core makes new ones from old ones with ``dataclasses.replace``. Tiers are numbered from 1.
+The ledger reads and writes these; the core makes new ones from old ones with ``copies.replace``, for which they have no slots.
+Tiers are numbered from 1.
 Instants are aware and in UTC.
 """
 
@@ -27,7 +28,7 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.series_carried import Carried, Series
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AttemptFacts:
     """One call to a provider for one notification.
 
@@ -81,7 +82,7 @@ class AttemptFacts:
         return self.sent_with not in (None, self.id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The outcome of one call to a provider.
 
@@ -112,7 +113,7 @@ class Outcome:
     took_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NotificationFacts:
     """One escalation over one channel.
 
@@ -172,7 +173,7 @@ class NotificationFacts:
         return self.times_aside > 0 or not self.is_readable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EscalationFacts:
     """One incident to one recipient in one round.
 
@@ -222,7 +223,7 @@ class EscalationFacts:
     carried: Carried | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class IncidentFacts:
     """An incident, and who acknowledged or resolved it.
 
@@ -264,7 +265,7 @@ class IncidentFacts:
     series: Series | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StepFacts:
     """One step of the chain of an incident, in one run.
 

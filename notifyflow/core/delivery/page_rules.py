@@ -14,7 +14,7 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.proof import awaits_receipt, has_arrived, is_confirmed, silent_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DecisionContext:
     """The input of a decision about one escalation.
 

@@ -71,7 +71,7 @@ class NextEventPremise(StrEnum):
     NO_RELEASE = "no_release"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NextEvent:
     """One of the next events.
 

@@ -28,7 +28,7 @@ Explain = Callable[[str, str], str]
 """Returns the meaning of a code from the tables of a channel; empty if no table has it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TimelineEntry:
     """One event in the history; fields without a value are empty.
 

@@ -34,7 +34,7 @@ class Circuit(StrEnum):
     HALF_OPEN = "half_open"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ProviderHealth:
     """One provider on one channel, as all processes see it.
 

@@ -20,7 +20,7 @@ _MINUTE = 13
 _HOUR = timedelta(hours=1) // _SLICE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Slice:
     """Slots granted within five seconds.
 
@@ -35,7 +35,7 @@ class Slice:
     urgent: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Taken:
     """The slots that one namespace was granted within five seconds.
 

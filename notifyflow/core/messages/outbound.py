@@ -6,7 +6,7 @@ from datetime import datetime
 from notifyflow.core.messages.content import Content
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OutboundMessage:
     """One message to one address, ready to render and send.
 

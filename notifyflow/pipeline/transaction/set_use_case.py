@@ -19,7 +19,7 @@ Loaded = TypeVar("Loaded")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SetResult(Generic[T_co]):
     """The result of a set of items in one transaction.
 

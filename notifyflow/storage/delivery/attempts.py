@@ -196,7 +196,7 @@ def _to_poll(waits: int) -> Statement:
                 _IS_FREE,
                 AttemptRow.started_at > param(AttemptRow.started_at),
                 param.any_of(AttemptRow.provider),
-                AttemptRow.times_polled < reduce(add, (Case(None, [(each, 1)], 0) for each in passed)),
+                AttemptRow.times_polled < reduce(add, (Case(None, [(each, SQL("1"))], SQL("0")) for each in passed)),
             )
             .order_by(AttemptRow.started_at)
             .limit(param(IntegerField()))

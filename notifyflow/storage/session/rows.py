@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from operator import attrgetter
-from typing import Any, TypeVar, cast
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from peewee import SQL, Database, Expression, Model, PeeweeException, Query, Select, fn
 
+from notifyflow.core.copies import made_of
 from notifyflow.core.delivery.facts import (
     MACHINE_NAMES,
     AttemptFacts,
@@ -50,7 +51,7 @@ MODELS: Mapping[type, type[Model]] = {
 _COLUMNS: Mapping[type, tuple[str, ...]] = {
     facts: tuple(field.name for field in fields(facts) if field.name in model._meta.fields) for facts, model in MODELS.items()
 }
-_VALUES: Mapping[type, Callable[[Any], tuple[Any, ...]]] = {facts: attrgetter(*columns) for facts, columns in _COLUMNS.items()}
+_VALUES: Mapping[type, Callable[[Any], tuple[Any, ...]]] = {facts: itemgetter(*columns) for facts, columns in _COLUMNS.items()}
 CONTACT = tuple(getattr(ContactRow, name) for name in Contact.__dataclass_fields__)
 CONTENT_FIELDS = tuple(field.name for field in fields(Incident) if field.name != "key")
 _TIMES_ASIDE = fn.COALESCE(SetAsideRow.select(SetAsideRow.times).where(SetAsideRow.row_id == NotificationRow.id), SQL("0")).alias(
@@ -123,9 +124,7 @@ class Rows:
         rows = self.rows(query)
         if facts is NotificationFacts:
             return self.with_attempts(rows)
-        return [
-            cast(Any, facts)(**row) for row in (rows if facts is StepFacts else self.with_policies(rows, MACHINE_NAMES[facts]))
-        ]
+        return [made_of(facts, row) for row in (rows if facts is StepFacts else self.with_policies(rows, MACHINE_NAMES[facts]))]
 
     def with_policies(self, rows: list[dict[str, Any]], table: str = "incident") -> list[dict[str, Any]]:
         """Replace the digests of policies by the policies; leave out rows whose policy is missing or damaged."""
@@ -148,13 +147,17 @@ class Rows:
         attempted = [row["id"] for row in rows if row["version"] > 1 or row["state"] != queued]  # a claim is at least version 2
         known = len(self.unread)
         for attempt in self.rows(_ATTEMPTS(attempted)) if attempted else ():
-            attempts[attempt["notification_id"]].append(AttemptFacts(**attempt))
+            attempts[attempt["notification_id"]].append(made_of(AttemptFacts, attempt))
         damaged = {each.values["notification_id"]: each for each in self.unread[known:]}
         for row in rows if damaged else ():
             if row["id"] in damaged:
                 believed = {name: value for name, value in row.items() if name not in _JUDGED_BY_ATTEMPTS}
                 self.unread.append(replace(damaged[row["id"]], table="notification", values=believed))
-        return [NotificationFacts(**row, attempts=tuple(attempts[row["id"]])) for row in rows if row["id"] not in damaged]
+        return [
+            made_of(NotificationFacts, {**row, "attempts": tuple(attempts[row["id"]]), "is_readable": True})
+            for row in rows
+            if row["id"] not in damaged
+        ]
 
     def unread_of(self, table: str, row_id: str) -> Unread | None:
         """Return a left-out row by its id, or None."""
@@ -294,13 +297,14 @@ BY_ID: Mapping[Any, Statement] = {facts: _by_id(facts) for facts in MACHINE_NAME
 
 def row_of(facts: Any) -> dict[str, Any]:
     """Return the values of some facts, by column."""
-    return dict(zip(_COLUMNS[type(facts)], _VALUES[type(facts)](facts), strict=True))
+    kind = type(facts)
+    return dict(zip(_COLUMNS[kind], _VALUES[kind](vars(facts)), strict=True))
 
 
 def changes(before: Any, after: Any) -> list[str]:
     """Return the columns in which two facts of one row differ. Most columns hold the same object, which is compared first."""
     kind = type(after)
-    pairs = zip(_COLUMNS[kind], _VALUES[kind](before), _VALUES[kind](after), strict=True)
+    pairs = zip(_COLUMNS[kind], _VALUES[kind](vars(before)), _VALUES[kind](vars(after)), strict=True)
     return [name for name, old, new in pairs if old is not new and old != new]
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from notifyflow.core.copies import replace
-from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts
+from notifyflow.core.copies import made_of, replace
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
 from notifyflow.core.delivery.model import Incident
 
 
@@ -23,7 +23,10 @@ class Lone:
     only: int
 
 
-@pytest.mark.parametrize("facts", [NotificationFacts, AttemptFacts, EscalationFacts])
+FACTS = [IncidentFacts, EscalationFacts, NotificationFacts, AttemptFacts, StepFacts]
+
+
+@pytest.mark.parametrize("facts", FACTS)
 def test_each_field_of_a_row_can_be_changed(facts: type) -> None:
     names = [field.name for field in dataclasses.fields(facts)]
     row = facts(**{name: f"the row's {name}" for name in names})
@@ -35,6 +38,13 @@ def test_each_field_of_a_row_can_be_changed(facts: type) -> None:
         assert getattr(row, name) == f"the row's {name}"
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(changed, name, "newer")
+
+
+@pytest.mark.parametrize("facts", FACTS)
+def test_a_row_is_made_of_its_values_as_by_its_constructor(facts: type) -> None:
+    values = {field.name: f"the row's {field.name}" for field in dataclasses.fields(facts)}
+    assert made_of(facts, dict(values)) == facts(**values)
+    assert repr(made_of(facts, dict(values))) == repr(facts(**values))
 
 
 def test_what_its_constructor_does_is_done() -> None:
