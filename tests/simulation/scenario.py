@@ -82,7 +82,8 @@ _ENDING = 0.3
 _ADDRESS = re.compile(r"\w@")  # a name of a schedule begins with @
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
 _UNMATCHED = """
-    notifyflow_receipt r JOIN notifyflow_attempt a ON a.provider = r.provider AND a.provider_ref = r.provider_ref
+    notifyflow_receipt r CROSS JOIN notifyflow_attempt a -- CROSS: few receipts are unmatched, so they come first
+        ON a.provider = r.provider AND a.provider_ref = r.provider_ref AND a.provider_ref <> ''
     WHERE r.matched_attempt_id IS NULL
 """
 _MISSED = f"SELECT received_at FROM {_UNMATCHED} ORDER BY received_at"
