@@ -5,16 +5,18 @@ For the client, one JSON text costs a tenth of as many parameters or of arrays, 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from peewee import BigIntegerField, BooleanField, Database, Field, FloatField, IntegerField, Model
 
 from notifyflow.storage.dialects.dialect import execute
-from notifyflow.storage.tables.fields import InstantField
+from notifyflow.storage.tables.fields import EnumField, InstantField, PlainTextField
 
 Row = Sequence[Any]
+Writer = Callable[[Any], Any]
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 def insert(db: Database, model: type[Model], columns: tuple[str, ...], rows: Sequence[Row]) -> None:
@@ -101,14 +103,40 @@ def _names(model: type[Model], columns: tuple[str, ...]) -> str:
 
 
 def _json(model: type[Model], columns: tuple[str, ...], rows: Sequence[Row]) -> str:
-    writers = _writers(model, columns)
-    values = [[write(value) for write, value in zip(writers, row, strict=True)] for row in rows]
-    return json.dumps(values, separators=(",", ":"))
+    written, texts = _json_writers(model, columns)
+    values = [list(row) for row in rows]
+    _write(values, written)
+    text = _ENCODER.encode(values)
+    if "\\u0000" in text or "\\ud" in text:  # NUL, a lone surrogate, or a pair of them: one look for all texts
+        _write(values, texts)
+        text = _ENCODER.encode(values)
+    return text
+
+
+def _write(rows: Sequence[list[Any]], writers: Iterable[tuple[int, Writer]]) -> None:
+    for place, write in writers:
+        for row in rows:
+            if row[place] is not None:
+                row[place] = write(row[place])
 
 
 @lru_cache(maxsize=256)
-def _writers(model: type[Model], columns: tuple[str, ...]) -> tuple[Any, ...]:
+def _writers(model: type[Model], columns: tuple[str, ...]) -> tuple[Writer, ...]:
     return tuple(_field(model, name).db_value for name in columns)
+
+
+@lru_cache(maxsize=256)
+def _json_writers(model: type[Model], columns: tuple[str, ...]) -> tuple[list[tuple[int, Writer]], list[tuple[int, Writer]]]:
+    """Return the places and writers of the columns that JSON does not take as they are, and of the plain texts."""
+    fields = [(place, _field(model, name)) for place, name in enumerate(columns)]
+    texts: list[tuple[int, Writer]] = [(place, field.db_value) for place, field in fields if type(field) is PlainTextField]
+    as_they_are = (PlainTextField, EnumField, IntegerField, BooleanField, FloatField)
+    return [(place, field.db_value) for place, field in fields if not _is_any_of(field, as_they_are)], texts
+
+
+def _is_any_of(field: Field, kinds: Sequence[type[Field]]) -> bool:
+    """Return whether a field is written like one of a kind."""
+    return any(isinstance(field, kind) and type(field).db_value is kind.db_value for kind in kinds)
 
 
 @lru_cache(maxsize=256)

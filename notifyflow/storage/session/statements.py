@@ -181,7 +181,9 @@ class _Built:
         """Return a row's values by name."""
         values = dict(zip(self.names, row, strict=True))
         for name, read in self.readers:
-            values[name] = read(values[name])
+            value = values[name]
+            if value is not None:
+                values[name] = read(value)
         return values
 
     def read_readable(self, found: Sequence[Sequence[Any]], unread: list[Unread]) -> list[dict[str, Any]]:
@@ -199,7 +201,7 @@ class _Built:
         values: dict[str, Any] = {}
         for name, value in raw.items():
             try:
-                values[name] = readers[name](value) if name in readers else value
+                values[name] = readers[name](value) if name in readers and value is not None else value
             except Exception:  # noqa: BLE001 - as above
                 bad = bad or name
         return Unread(

@@ -9,8 +9,8 @@ write columns that are not facts themselves: how often an attempt was polled, an
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -50,7 +50,6 @@ class UnitOfWork(Rows):
     """The state that all repositories of the ledger share: the loaded rows, and the pending writes.
 
     Attributes:
-        line: The last line that this transaction has written to the log, or None.
         is_shared: Whether others may write meanwhile. SQLite has one writer, so rows that were read cannot change.
         escalations_of: The current escalations by incident, if all of the incident's are locked and loaded.
         notifications_of: The notifications by escalation, if all of the escalation's are loaded.
@@ -60,7 +59,7 @@ class UnitOfWork(Rows):
 
     def __init__(self, db: Database) -> None:
         super().__init__(db)
-        self.line: Line | None = None
+        self._last_line: Mapping[str, Any] | None = None
         self._loaded: dict[tuple[type, str], LoadedRow] = {}
         self._changed: dict[tuple[type, str], None] = {}
         self.escalations_of: dict[str, set[str]] = {}
@@ -105,6 +104,12 @@ class UnitOfWork(Rows):
         return self._change(before, after) if is_own else self._replace_loaded(before, after)
 
     @property
+    def line(self) -> Line | None:
+        """The last line that this transaction has written to the log, or None."""
+        line = self._last_line
+        return None if line is None else Line(**{name: line[name] for name in Line.__dataclass_fields__})
+
+    @property
     def backend(self) -> int | None:
         """The server's process that runs this transaction; None where the database is no server."""
         return getattr(self.db, "backend", None)
@@ -116,7 +121,7 @@ class UnitOfWork(Rows):
             StaleRow: When it is not, and that process may still be committing it.
         """
         is_over = backend is None or execute(self.db, _OPEN, backend).fetchone() is None  # first: its effects are visible now
-        is_it = [getattr(TransitionRow, field.name) == getattr(line, field.name) for field in fields(line)]
+        is_it = [getattr(TransitionRow, name) == getattr(line, name) for name in Line.__dataclass_fields__]
         is_written = bool(self.rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
         if not is_written and not is_over:
             raise StaleRow(line.machine, line.row_id)
@@ -201,8 +206,7 @@ class UnitOfWork(Rows):
             if facts.id not in self.spared
         ]
         self._lines += lines
-        if lines:
-            self.line = Line(**{field.name: lines[-1][field.name] for field in fields(Line)})
+        self._last_line = lines[-1] if lines else self._last_line
 
     def remember(self, found: Iterable[M], *, is_locked: bool) -> list[M]:
         """Remember rows as they were read; a row that is locked already keeps the transaction's changes."""
@@ -327,9 +331,7 @@ class UnitOfWork(Rows):
         """Insert rows at once; they refer to no row that this transaction has changed."""
         if rows:
             columns = tuple(rows[0])
-            defaults = {field.name: field.default for field in model._meta.sorted_fields if field.default is not None}
-            missing = {name: value for name, value in defaults.items() if name not in rows[0]}
-            values = tuple(missing.values())
+            missing, values = _defaults(model, columns)
             sets.insert(self.db, model, (*columns, *missing), [(*row.values(), *values) for row in rows])
 
     def _update_set(self, model: Any, moved: Sequence[tuple[Any, Any]], guards: tuple[str, ...] = _GUARDS) -> None:
@@ -384,6 +386,13 @@ class UnitOfWork(Rows):
         """Insert a row unless one with its key exists; return whether it was inserted."""
         self._catch_up()
         return bool(inserting(model, tuple(row))(*row.values()).execute(self.db))
+
+
+@lru_cache(maxsize=256)
+def _defaults(model: Any, columns: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Return the other columns of a table that have a default, and the defaults."""
+    others = [field for field in model._meta.sorted_fields if field.default is not None and field.name not in columns]
+    return tuple(field.name for field in others), tuple(field.default for field in others)
 
 
 _NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for facts, model in MODELS.items()}
