@@ -666,7 +666,7 @@ MUTANTS = (
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=3),
     Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=3),
     Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=9),
-    Mutant("an interrupted leader that stays the leader", swap=lambda: swapped(GroupCommit, "_leave", _keep_the_lead), known=3),
+    Mutant("an interrupted leader that stays the leader", swap=lambda: swapped(GroupCommit, "_leave", _keep_the_lead), known=9),
     Mutant(
         "owed rings that nobody gives back",
         swap=lambda: swapped(deliver.Deliverer, "pay_back", lambda deliverer: None),
@@ -883,7 +883,7 @@ MUTANTS = (
         known=1,
         world=simulate_damage,
     ),
-    Mutant("rows set aside for ever", Variant(parts=(NoSecondTry,)), world=simulate_damage),
+    Mutant("rows set aside for ever", Variant(parts=(NoSecondTry,)), known=11, world=simulate_damage),
     Mutant(
         "an acknowledgement that one damaged row keeps out",
         swap=lambda: swapped(sparing, "is_unwritable", lambda error: False),
