@@ -18,6 +18,7 @@ from notifyflow.core.delivery.model import (
 )
 from notifyflow.core.insight.views import KnownRecipient, RecipientCounts
 from notifyflow.storage.session.rows import BY_ID, CONTACT, Reader
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.tables import ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 
 NOBODY = RecipientCounts()
@@ -30,7 +31,7 @@ class Listings(Reader):
 
     def counts(self, incident_ids: Sequence[str]) -> Mapping[str, RecipientCounts]:
         """Count, by incident, the recipients that their newest rounds have reached."""
-        rows = self._source.rows(_counts(incident_ids)) if incident_ids else []
+        rows = self._source.rows(_COUNTS(incident_ids)) if incident_ids else []
         return {row.pop("incident_id"): RecipientCounts(**row) for row in rows}
 
     def keys(self, namespace: str | None, *, limit: int) -> list[str]:
@@ -116,7 +117,7 @@ class Listings(Reader):
         return pages
 
 
-def _counts(incident_ids: Sequence[str]) -> Select:
+def _counts(param: Parameters) -> Select:
     """Count the recipients of incidents, and those whose newest round has an arrived, a failed, or only failed pages."""
     recipient = EscalationRow.recipient_id
     has_arrived = (NotificationRow.kind == Kind.PAGE) & NotificationRow.state.in_(REACHING)
@@ -141,9 +142,12 @@ def _counts(incident_ids: Sequence[str]) -> Select:
         .join(NotificationRow, JOIN.LEFT_OUTER, on=is_its)
         .switch(EscalationRow)
         .join(CriticalRow, JOIN.LEFT_OUTER, on=(CriticalRow.escalation_id == EscalationRow.id))
-        .where(EscalationRow.incident_id.in_(incident_ids), EscalationRow.round > 0, ~is_replaced)
+        .where(param.any_of(EscalationRow.incident_id), EscalationRow.round > 0, ~is_replaced)
         .group_by(EscalationRow.incident_id)
     )
+
+
+_COUNTS = Statement(_counts)
 
 
 def _within(query: Select, incident_id: Field, namespaces: frozenset[str] | None) -> Select:

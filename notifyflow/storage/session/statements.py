@@ -308,10 +308,10 @@ class Run:
 
 
 def _column(selected: Any) -> tuple[str, Any]:
-    """Return a selected column's name and the field that reads its values; counts and sums are integers."""
+    """Return a selected column's name and the field that reads its values; what a function returns is read as it is."""
     column = selected.unwrap() if isinstance(selected, Alias) else selected  # type: ignore[no-untyped-call]
     match column:
-        case Function(name="MIN" | "MAX", arguments=(field, *_)):
+        case Function(name="MIN" | "MAX", arguments=(Field() as field, *_)):
             return selected.name, field
         case Function():
             return selected.name, IntegerField()
