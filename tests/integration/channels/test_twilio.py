@@ -32,10 +32,16 @@ TOKENS = "first-token,second-token"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[HttpServer]:
+def _server() -> Iterator[HttpServer]:
     with http_server() as script:
-        script.respond(201, b'{"sid": "m-1"}')
         yield script
+
+
+@pytest.fixture
+def server(_server: HttpServer) -> HttpServer:
+    """A server that accepts messages, whatever the test before let it respond."""
+    _server.respond(201, b'{"sid": "m-1"}')
+    return _server
 
 
 def build(kind: type[Channel], port: int = 9, **more: str) -> Channel:
@@ -313,7 +319,6 @@ def test_calls_to_one_number_look_alike_so_they_are_not_searched(server: HttpSer
 
 @pytest.mark.parametrize("kind", [SmsChannel, VoiceChannel])
 def test_a_second_account_sends_as_itself_and_hears_its_own_callbacks(server: HttpServer, kind: type[Channel]) -> None:
-    server.respond(201, b'{"sid": "m-1"}')
     server.requests.clear()
     account = {"ACCOUNT_SID": "AC11111111111111111111111111111111", "AUTH_TOKEN": "token-1,token-2", "SMS_FROM": "+15005550007"}
     second = {f"TWILIO_B_{name}": value for name, value in account.items()} | {"TWILIO_B_VOICE_FROM": "+15005550007"}
