@@ -9,6 +9,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 from tests.columns import FLOORS, OWN, PACKAGE, WHOLE, column_of, sources
@@ -79,6 +80,7 @@ def named_twice(found: Iterable[Shape]) -> dict[str, list[Shape]]:
     return {name: each for name, each in sorted(by_name.items()) if len(each) > 1}
 
 
+@cache
 def read() -> tuple[Counter[tuple[str, str]], list[Shape]]:
     """Return the statements of the package by floor (or package) and column, and its classes."""
     counted: Counter[tuple[str, str]] = Counter()
