@@ -11,7 +11,7 @@ from itertools import pairwise
 Duty = Callable[[str, datetime], Collection[str]]
 """Whom a name means at an instant: a person, the people on duty, or nobody."""
 Break = tuple[datetime, datetime]
-"""A time that does not count: its begin and its end."""
+"""A time that does not count: its beginning and its end."""
 
 
 @dataclass

@@ -43,7 +43,7 @@ class CutStore:
 
     Attributes:
         lines: After how many lines; None for never.
-        is_before: Whether they are counted from the begin of the transaction, and not from its end.
+        is_before: Whether they are counted from the beginning of the transaction, and not from its end.
     """
 
     def __init__(self, store: Store, *, is_before: bool) -> None:

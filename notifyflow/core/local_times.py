@@ -22,7 +22,7 @@ def read_time(written: str, zone: ZoneInfo, *, where: str, after: datetime, is_e
         zone: The zone of a time without its own.
         where: The name of the text, for the fault.
         after: A time without a date is the first one after this instant.
-        is_end: Whether a date without a time means its end; otherwise it means its begin.
+        is_end: Whether a date without a time means its end; otherwise it means its beginning.
 
     Returns:
         The instant, in UTC: of a time that the clocks skip, the first valid one after it; of one that they show twice, the first.

@@ -253,7 +253,7 @@ class Service:
 
         Args:
             wanted: The filter.
-            before: The page's begin: ``older`` of the page before it; None begins with the newest.
+            before: The page's beginning: ``older`` of the page before it; None begins with the newest.
             limit: How many messages at most.
 
         Raises:

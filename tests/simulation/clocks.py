@@ -130,7 +130,7 @@ class Covers:
             until_s: Until when.
             incident_id: The incident.
             is_urgent: Whether it is CRITICAL.
-            others: Other times that do not count, as their begin and end.
+            others: Other times that do not count, as their beginning and end.
         """
         covering = [
             *others,

@@ -116,7 +116,7 @@ class Charts:
 
 
 def beginning(at: datetime, minutes: int) -> datetime:
-    """Return the begin of an instant's period of ``minutes`` minutes."""
+    """Return the beginning of an instant's period of ``minutes`` minutes."""
     return at - (at - _START) % timedelta(minutes=minutes)
 
 
@@ -132,7 +132,7 @@ def charts(
 
     Args:
         window: The window.
-        durations: The durations in its periods, by their begin.
+        durations: The durations in its periods, by their beginning.
         calls: The number of calls, by channel, provider and outcome.
         rolled_up_at: Up to when all of it is complete.
         now: The end of the window.

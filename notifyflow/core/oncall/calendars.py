@@ -53,7 +53,7 @@ _TIMES = frozenset({"DTSTART", "DTEND", "RDATE", "EXDATE", "RECURRENCE-ID"})
 _ZONE = re.compile(r'(?:[^:"]|"[^"]*")*?;TZID=(?P<value>"(?P<quoted>[^"]*)"|(?P<zone>[^";:]*))', re.IGNORECASE)
 _NOT_PEOPLE = frozenset({"ROOM", "RESOURCE"})
 _Span = tuple[datetime, datetime, tuple[str, ...]]
-"""Begin, end and the people of an event."""
+"""The beginning, the end and the people of an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,7 +151,7 @@ def _period_faults(begins_at: datetime, ends_at: datetime, now: datetime) -> Ite
     if ends_at <= now:
         yield Fault("until", "it has passed", "Give a later time")
     elif ends_at <= begins_at:
-        yield Fault("until", "it is not after the begin", "Give a later time")
+        yield Fault("until", "it is not after the beginning", "Give a later time")
     elif ends_at - begins_at > LONGEST:
         what = f"{text.duration(ends_at - begins_at)} is too long"
         yield Fault("until", what, "Give at most a year, and change the schedule for what is to last")

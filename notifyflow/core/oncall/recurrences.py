@@ -65,7 +65,7 @@ def _may_fit_nothing(rule: "Recur") -> bool:
 
 
 def spans(event: "Event", window: tuple[datetime, datetime], zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
-    """Yield begin and end of an event and its repetitions that overlap a window."""
+    """Yield the beginning and the end of an event and its repetitions that overlap a window."""
     begin, end = window
     length = event.computed_duration
     gone = {instant(each, zone) for each in event.exdate}
@@ -116,7 +116,7 @@ def _starts(event: "Event", window: tuple[datetime, datetime], zone: ZoneInfo) -
 def _repetitions(
     start: date | datetime, rule: "Recur", window: tuple[datetime, datetime], zone: ZoneInfo
 ) -> Iterator[date | datetime]:
-    """Yield a rule's starts, from about the begin of a window to about its end."""
+    """Yield a rule's starts, from about the beginning of a window to about its end."""
     begin, end = window[0] - _DAY, window[1] + _DAY
     is_aware = isinstance(start, datetime) and start.tzinfo is not None
     first, last = (begin, end) if is_aware else (local_time.shown(begin, zone), local_time.shown(end, zone))

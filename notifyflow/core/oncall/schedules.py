@@ -47,7 +47,7 @@ class Every:
     unit: Unit
 
     def begin(self, first: datetime, number: int) -> datetime:
-        """Return when a turn begins, by the begin of the turn 0; in a shorter month, on its last day instead."""
+        """Return when a turn begins, by the beginning of the turn 0; in a shorter month, on its last day instead."""
         if self.unit is not Unit.MONTHS:
             return first + number * self.count * _LENGTHS[self.unit]
         year, month = divmod(first.year * 12 + first.month - 1 + number * self.count, 12)
@@ -221,7 +221,7 @@ def _by_layers(schedule: Schedule, at: datetime) -> Shift:
 
 
 def turn(layer: Layer, zone: ZoneInfo, at: datetime) -> tuple[tuple[str, ...], datetime, datetime]:
-    """Return the people of a layer's turn, and its begin and end without a break; nobody where the layer does not apply."""
+    """Return the people of a layer's turn, and its beginning and end without a break; nobody where the layer does not apply."""
 
     def begin(number: int) -> datetime:
         return local_time.instant(layer.every.begin(layer.first, number), zone)
@@ -259,7 +259,7 @@ def _by_calendar(calendar: Calendar | None, at: datetime) -> Shift:
 
 
 def _overridden(shift: Shift, override: Override, at: datetime) -> Shift:
-    """Return the shift with an override, cut at the override's begin or end."""
+    """Return the shift with an override, cut at the override's beginning or end."""
     has_effect = not override.instead_of or override.instead_of in shift.people
     if not has_effect or override.ends_at <= shift.begins_at or shift.ends_at <= override.begins_at:
         return shift

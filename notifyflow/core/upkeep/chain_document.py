@@ -14,7 +14,7 @@ from notifyflow.core.upkeep.forecast_document import span
 
 
 class ExpectedStepDocument(Document):
-    """A step of a chain; durations count from the incident's begin, in seconds."""
+    """A step of a chain; durations count from the incident's beginning, in seconds."""
 
     number: int
     to: list[str] = Field(description="Whom it names: recipients, groups, schedules with @, or operations.")

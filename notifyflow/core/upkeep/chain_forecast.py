@@ -24,7 +24,7 @@ _AT_ONCE = timedelta()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedStep:
-    """A step of a chain; its times count from the incident's begin.
+    """A step of a chain; its times count from the incident's beginning.
 
     Attributes:
         number: Its number, from 1.

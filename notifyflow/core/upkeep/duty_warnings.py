@@ -78,7 +78,7 @@ class _Ahead:
         people: The recipients, by id, with their usable addresses.
         policies: The policies of the routes, by name.
         shifts: Schedule, with ``@``, → its shifts; schedules whose calendar was never read are left out.
-        now: The begin of the time ahead.
+        now: The beginning of the time ahead.
         needs: Policy, channels, preferred ones and severity → the result of ``_needed``.
     """
 
@@ -116,7 +116,7 @@ def duty_warnings(
         roster: The directory, its calendars and the overrides.
         people: The recipients, by id, with the addresses at which they can be reached.
         policies: The policies, by name.
-        now: The begin of the 30 days.
+        now: The beginning of the 30 days.
     """
     shifts = {
         f"{MARK}{name}": list(roster.shifts(schedule, begin=now, end=now + AHEAD))

@@ -82,7 +82,7 @@ class Messages(Reader):
 
         Args:
             wanted: The filter.
-            before: The page's begin, from ``older`` of the page before; None begins with the newest.
+            before: The page's beginning, from ``older`` of the page before; None begins with the newest.
             limit: How many messages at most.
             searched: How many notifications, rounds or incidents it searches at most where no index helps.
 

@@ -104,7 +104,7 @@ class RosterReads(Reader):
         return {row["schedule"]: StoredCalendar(**row) for row in rows}
 
     def overrides(self, *, since: datetime) -> tuple[StoredOverride, ...]:
-        """Return the overrides that end after an instant, by their begin, including cancelled ones."""
+        """Return the overrides that end after an instant, by their beginning, including cancelled ones."""
         query = _overrides().where(OverrideRow.ends_at > since).order_by(OverrideRow.begins_at, OverrideRow.id)
         return tuple(map(_stored_override, self._listed(query, OverrideRow.id)))
 

@@ -26,7 +26,7 @@ class PartOfDay:
     """A part of a day in which the duty does not change.
 
     Attributes:
-        begins: When it begins, as ``09:00``; empty if that is the begin of the day.
+        begins: When it begins, as ``09:00``; empty if that is the beginning of the day.
         names: Who is on duty; empty for nobody.
         is_override: Whether an override says so.
         lane: The number of the colour of these people, from 0.

@@ -108,7 +108,7 @@ class Rota:
         now: The duty now.
         next: The duty after it; None if nothing changes in the time that the calendar shows.
         weeks: The days of its calendar, by week; empty if only the others' are shown.
-        overrides: The overrides that have not ended, by their begin.
+        overrides: The overrides that have not ended, by their beginning.
         choices: The shifts that its calendar shows and that have not ended.
     """
 

@@ -261,7 +261,7 @@ def _cut(need: Need, since_s: float) -> tuple[tuple[float, float], ...]:
 
 
 def _latest(story: Story, *, by_failures: bool) -> Mapping[str, float]:
-    """Return how long after the begin each way that could ring is used at the latest, in seconds; a wish only adds.
+    """Return how long after the beginning each way that could ring is used at the latest, in seconds; a wish only adds.
 
     Args:
         story: The story.
@@ -279,7 +279,7 @@ def _latest(story: Story, *, by_failures: bool) -> Mapping[str, float]:
 
 
 def _opens_s(story: Story, number: int, before_s: float, *, by_failures: bool) -> float:
-    """Return when a tier is open at the latest, in seconds after the begin."""
+    """Return when a tier is open at the latest, in seconds after the beginning."""
     tiers = story.policy.tiers
     before = _ways(story, tiers[number - 1])
     if not before:
@@ -297,7 +297,7 @@ def _opens_s(story: Story, number: int, before_s: float, *, by_failures: bool) -
 
 
 def _over(story: Story) -> float:
-    """Return how long after the begin no way is left where nothing arrives, in seconds."""
+    """Return how long after the beginning no way is left where nothing arrives, in seconds."""
     opens_s, over_s = 0.0, 0.0
     for number, tier in enumerate(story.policy.tiers):
         if number:

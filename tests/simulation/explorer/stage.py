@@ -132,7 +132,7 @@ class Stage(Driver):
         self._lives = [act for act in story.acts if isinstance(act, Lives)]
 
     def play(self, until_s: float) -> Seen:
-        """Play the story until some seconds after its begin."""
+        """Play the story until some seconds after its beginning."""
         self.observed.until_s = until_s
         self.observed.away = [each for each in self._away() if each[0] < until_s]
         for act in self._story.acts:

@@ -33,7 +33,7 @@ def roster(who: str = '["ada", "ben"]', every: str = "1d", only: str = "Mon-Sun"
 
 
 def primary(roster: Roster, since: datetime, until: datetime) -> list[tuple[timedelta, tuple[str, ...], tuple[str, ...]]]:
-    """Return the hand-overs of a schedule: how long after the first turn's begin, from whom and to whom."""
+    """Return the hand-overs of a schedule: how long after the first turn's beginning, from whom and to whom."""
     found = hand_overs(roster, roster.directory.schedules["primary"], since=since, until=until)
     return [(each.at - MONDAY, each.before, each.after) for each in found]
 

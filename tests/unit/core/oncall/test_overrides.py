@@ -128,7 +128,7 @@ def test_every_fault_of_a_wish_is_named():
     assert [where for where, _ in faults(wrong)] == ["schedule", "people", "instead_of", "until", "by"]
     assert faults(wish("cy", instead_of="cy")) == [("people", "cy would be their own substitute")]
     assert faults(wish()) == [("people", "it is empty")]
-    assert faults(wish("cy", begins_at=NOW + 9 * HOUR)) == [("until", "it is not after the begin")]
+    assert faults(wish("cy", begins_at=NOW + 9 * HOUR)) == [("until", "it is not after the beginning")]
     assert faults(wish("cy", ends_at=NOW + LONGEST + HOUR))[0][1].endswith("is too long")
     assert faults(wish("cy", by="d" * 300))[0][0] == "by"
     assert faults(wish(*["cy"] * (MOST_PEOPLE + 1))) == [("people", "there are 21, 20 are allowed")]

@@ -108,7 +108,7 @@ def test_a_step_waits_until_quiet_hours_are_over_if_it_is_asked_for_a_severity()
         return [each.total_seconds() / 60 for each in (*(step.after for step in found.steps), found.over_after)]
 
     assert times(None) == times(Severity.CRITICAL) == [0, 10, 30, 30, 45]
-    assert times(Severity.ERROR) == [0, 75, 95, 95, 110], "Ada's hours end 65 minutes after the begin"
+    assert times(Severity.ERROR) == [0, 75, 95, 95, 110], "Ada's hours end 65 minutes after the beginning"
 
 
 def test_what_cannot_happen_is_warned_of() -> None:
