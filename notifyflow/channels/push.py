@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from notifyflow.channels.aws.client import LIBRARIES, PREFIXES, AwsClient, aws_faults
+from notifyflow.channels.aws.client import AwsProvider, aws_faults
 from notifyflow.channels.aws.codes import SNS
 from notifyflow.channels.aws.events import PUSH_FAILURES
-from notifyflow.channels.base import Accepted, Channel, Provider
+from notifyflow.channels.base import Accepted, Channel
 from notifyflow.channels.templating import Templates
 from notifyflow.core.capabilities import ChannelCapabilities
 from notifyflow.core.messages.outbound import OutboundMessage
@@ -27,21 +27,14 @@ _URL_LIMIT = 600
 _APPLE = ("APNS", "APNS_SANDBOX")
 
 
-class Sns(Provider):
+class Sns(AwsProvider):
     """Publishes to devices."""
 
     name = "sns"
-    libraries = LIBRARIES
-    setting_prefixes = PREFIXES
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
+        super().__init__("sns", settings, SNS)
         self._templates = templates
-        self._client = AwsClient("sns", settings, SNS)
-        self.clients = (self._client,)
-
-    def try_login(self) -> str:
-        """Try the key; see ``LogsIn``."""
-        return self._client.try_login()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish to one endpoint; see ``Provider.send``."""

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from notifyflow.channels.aws.client import LIBRARIES, PREFIXES, AwsClient, aws_faults
+from notifyflow.channels.aws.client import AwsProvider, aws_faults
 from notifyflow.channels.aws.codes import SNS_TEXTS
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Provider, ProviderCapabilities
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, ProviderCapabilities
 from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio.account import TwilioProvider, accounts
@@ -117,7 +117,7 @@ def _read(body: str, opt_out_type: str) -> tuple[Intent, str]:
     return read_text(opt_out_type)
 
 
-class SnsSms(Provider):
+class SnsSms(AwsProvider):
     """Publishes texts (SNS Developer Guide, "Publishing SMS messages to a mobile phone").
 
     SNS reports results to CloudWatch only ("Monitoring SMS activity", where "Phone number is opted out"
@@ -125,21 +125,14 @@ class SnsSms(Provider):
     """
 
     name = "sns"
-    libraries = LIBRARIES
-    setting_prefixes = PREFIXES
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
+        super().__init__("sns", settings, SNS_TEXTS)
         self._templates = templates
-        self._client = AwsClient("sns", settings, SNS_TEXTS)
-        self.clients = (self._client,)
         attributes = {"SMSType": "Transactional", "SenderID": settings.sns_sms_sender_id}
         self._attributes = {
             f"AWS.SNS.SMS.{name}": {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
         }
-
-    def try_login(self) -> str:
-        """Try the key; see ``LogsIn``."""
-        return self._client.try_login()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish one text; see ``Provider.send``."""

@@ -10,15 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from notifyflow.channels.aws.codes import STS
-from notifyflow.channels.base import Accepted
+from notifyflow.channels.base import Accepted, Provider
 from notifyflow.channels.http import refusal, retry_after_s
 from notifyflow.channels.http.guard import endpoint_faults
 from notifyflow.channels.tables import Table
 from notifyflow.errors import Fault, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
-
-LIBRARIES = ("boto3", "botocore.parsers")
-PREFIXES = ("AWS_", "SES_", "SNS_")
 
 # SNS's wording: "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
 _BLAMED = re.compile(r"Invalid parameter: (\w{1,64}) Reason:")
@@ -71,12 +68,6 @@ class AwsClient:
             raise UnknownOutcomeError("answered without an id of the message", code="garbage")
         return Accepted(provider_ref=str(response["MessageId"]))
 
-    def try_login(self) -> str:
-        """Ask STS who we are, for which no permission is needed (STS API Reference, GetCallerIdentity); see ``LogsIn``."""
-        with contextlib.closing(AwsClient("sts", self._settings, STS)) as identity:
-            identity.call("get_caller_identity")
-        return "AWS accepts the key"
-
     def close(self) -> None:
         """Close the connections."""
         with self._lock:
@@ -113,6 +104,25 @@ class AwsClient:
         headers = about.get("HTTPHeaders", {})
         retry_after = retry_after_s({"Retry-After": headers.get("retry-after", ""), "Date": headers.get("date", "")})
         return refusal(about.get("HTTPStatusCode", 0), self._codes, code=code, retry_after_s=retry_after)
+
+
+class AwsProvider(Provider):
+    """A service of one AWS account, for one channel."""
+
+    libraries = ("boto3", "botocore.parsers")
+    setting_prefixes = ("AWS_", "SES_", "SNS_")
+
+    def __init__(self, service: str, settings: Settings, codes: Table) -> None:
+        """Make the client; see ``AwsClient``."""
+        self._settings = settings
+        self._client = AwsClient(service, settings, codes)
+        self.clients = (self._client,)
+
+    def try_login(self) -> str:
+        """Ask STS who we are, for which no permission is needed (STS API Reference, GetCallerIdentity); see ``LogsIn``."""
+        with contextlib.closing(AwsClient("sts", self._settings, STS)) as identity:
+            identity.call("get_caller_identity")
+        return "AWS accepts the key"
 
 
 def aws_faults(settings: Settings, service: str) -> Iterator[Fault]:

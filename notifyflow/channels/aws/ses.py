@@ -5,10 +5,10 @@ It keeps ``References`` and ``In-Reply-To``, which make the thread.
 Its events (delivery, bounce, complaint) come over SNS, to our endpoint or into our queue; without either, its mail stays SENT.
 """
 
-from notifyflow.channels.aws.client import LIBRARIES, PREFIXES, AwsClient
+from notifyflow.channels.aws.client import AwsProvider
 from notifyflow.channels.aws.codes import SES
 from notifyflow.channels.aws.events import TAG
-from notifyflow.channels.base import Accepted, Provider, ProviderCapabilities
+from notifyflow.channels.base import Accepted, ProviderCapabilities
 from notifyflow.channels.mail import MailWriter, encoded
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.settings import Settings
@@ -17,16 +17,13 @@ from notifyflow.settings import Settings
 _SEND_EVENT_WITHIN_S = 15.0
 
 
-class Ses(Provider):
+class Ses(AwsProvider):
     """Hands mail to SES."""
 
     name = "ses"
-    libraries = LIBRARIES
-    setting_prefixes = PREFIXES
 
     def __init__(self, settings: Settings, writer: MailWriter) -> None:
-        self._client = AwsClient("sesv2", settings, SES)
-        self.clients = (self._client,)
+        super().__init__("sesv2", settings, SES)
         self._writer = writer
         self._has_callback_path = bool(settings.sns_topics) or settings.sqs_queue_url is not None
         self._set = {"ConfigurationSetName": settings.ses_configuration_set} if settings.ses_configuration_set else {}
@@ -41,10 +38,6 @@ class Ses(Provider):
         return ProviderCapabilities(
             has_receipts=has_receipts, doubts_resolved_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0
         )
-
-    def try_login(self) -> str:
-        """Try the key; see ``LogsIn``."""
-        return self._client.try_login()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""
