@@ -31,6 +31,7 @@ class Sns(AwsProvider):
     """Publishes to devices."""
 
     name = "sns"
+    setting_prefixes = ("AWS_", "SNS_")
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
         super().__init__("sns", settings, SNS)

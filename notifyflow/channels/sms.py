@@ -125,6 +125,7 @@ class SnsSms(AwsProvider):
     """
 
     name = "sns"
+    setting_prefixes = ("AWS_", "SNS_")
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
         super().__init__("sns", settings, SNS_TEXTS)

@@ -110,7 +110,6 @@ class AwsProvider(Provider):
     """A service of one AWS account, for one channel."""
 
     libraries = ("boto3", "botocore.parsers")
-    setting_prefixes = ("AWS_", "SES_", "SNS_")
 
     def __init__(self, service: str, settings: Settings, codes: Table) -> None:
         """Make the client; see ``AwsClient``."""

@@ -21,6 +21,7 @@ class Ses(AwsProvider):
     """Hands mail to SES."""
 
     name = "ses"
+    setting_prefixes = ("AWS_", "SES_")
 
     def __init__(self, settings: Settings, writer: MailWriter) -> None:
         super().__init__("sesv2", settings, SES)

@@ -150,6 +150,13 @@ def test_everything_that_is_wrong_is_told_at_once_and_each_fault_once(sandboxed:
     assert {fault["where"].split()[0] for fault in document["faults"]} == {f"NOTIFYFLOW_{name}" for name in expected}
 
 
+def test_a_wrong_setting_of_one_service_at_aws_keeps_no_other_from_being_tried(sandboxed: CommandLine):
+    ended = check(sandboxed, NOTIFYFLOW_SES_FROM="pager@example.com", NOTIFYFLOW_SNS_TOPICS="nowhere")
+    assert ended.code == 2, ended
+    found = marks(ended)
+    assert (found["ses"], found["sns"]) == ("✓", "·"), ended
+
+
 def test_without_any_setting_what_is_unused_is_no_fault_but_nobody_can_be_reached(line: CommandLine):
     ended = check(line)
     assert ended.code == 1, ended
