@@ -105,7 +105,7 @@ class Sandbox:
             port: Of the inbox page, with the providers at the ports that follow; 0 picks free ones.
             receipts_after_s: How long Twilio takes from one status to the next, in seconds.
             mail_over: What carries mail, as ``settings`` says it.
-            has_spares: Whether ``settings`` names every provider: both of mail, a second account of Twilio, and SNS for texts.
+            has_spares: Whether ``settings`` names every provider that is played, and not only the first of each channel.
             failing: Names of providers and channels that respond with an error to everything, whatever the script says.
             login: User and password that the mail server asks for; none lets everybody in.
             tls: The mail server's certificate; it asks for STARTTLS then.
