@@ -9,7 +9,7 @@ from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.mail import MailWriter, parse_sender
 from notifyflow.channels.push import Sns
 from notifyflow.channels.slack import Slack
-from notifyflow.channels.sms import EumSms, SnsSms, TwilioSms
+from notifyflow.channels.sms import SnsSms, TwilioSms
 from notifyflow.channels.teams import Teams
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.voice import TwilioVoice
@@ -29,7 +29,6 @@ TEMPLATES = Templates()
 MAIL = MailWriter(TEMPLATES, parse_sender("Pager, the loud <pager@example.com>"))
 SMS = TwilioSms(SETTINGS, TEMPLATES, "+15005550006")
 SNS_SMS = SnsSms(SETTINGS, TEMPLATES)
-EUM_SMS = EumSms(SETTINGS, TEMPLATES)
 VOICE = TwilioVoice(SETTINGS, TEMPLATES, "+15005550006")
 SLACK = Slack(SETTINGS, TEMPLATES, Guard(), None)
 TEAMS = Teams(SETTINGS, TEMPLATES, Guard())

@@ -1,4 +1,4 @@
-"""The sms channel, over Twilio or AWS: two segments, a third where the title needs it, and the link whole."""
+"""The sms channel, over Twilio, over SNS, or over both: two segments, a third where the title needs it, and the link whole."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from notifyflow.channels.aws.client import AwsProvider, aws_faults
-from notifyflow.channels.aws.codes import EUM, SNS_TEXTS
+from notifyflow.channels.aws.codes import SNS_TEXTS
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, ProviderCapabilities
 from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
@@ -26,8 +26,6 @@ _SEGMENTS = 2
 _NOTICE_LIMIT = 16
 # Twilio Messages resource, ValidityPeriod: 1 to 36,000 seconds, 36,000 by default
 _VALID_S = range(1, 36_001)
-# AWS End User Messaging SMS API Reference, SendTextMessage, TimeToLive: 5 to 259,200 seconds, 259,200 by default
-_VALID_AT_AWS_S = range(5, 259_201)
 # Twilio Messages resource, "Read multiple Message resources": filtered by To and From, the newest first. DateSent is not used: it
 # filters by days only, and a queued text has none. Twilio's times are in whole seconds, and its clock may differ from ours.
 _PAGE = 100
@@ -48,10 +46,7 @@ class TwilioSms(TwilioProvider):
     def send(self, message: OutboundMessage) -> Accepted:
         """Hand one text over; see ``Provider.send``."""
         sender = "messaging_service_sid" if self.sender.startswith("MG") else "from_"
-        optional = {
-            "status_callback": self._callback_url(message.attempt_id),
-            "validity_period": _validity(message.valid_for_s, _VALID_S),
-        }
+        optional = {"status_callback": self._callback_url(message.attempt_id), "validity_period": _validity(message.valid_for_s)}
         present = {name: value for name, value in optional.items() if value is not None}
         sent = self._connected().messages.create(
             to=message.address, body=self.text(message.content), **{sender: self.sender}, **present
@@ -151,37 +146,6 @@ class SnsSms(AwsProvider):
         return _write(self._templates, content, stops_texts=False)
 
 
-class EumSms(AwsProvider):
-    """Sends texts over AWS End User Messaging (AWS End User Messaging SMS API Reference, SendTextMessage).
-
-    Its events go to CloudWatch, Firehose or a topic, and may take 72 hours (User Guide, "Event destinations"). They are not read
-    here: an accepted text stays SENT.
-    """
-
-    name = "eum"
-    setting_prefixes = ("AWS_", "EUM_")
-
-    def __init__(self, settings: Settings, templates: Templates) -> None:
-        super().__init__("pinpoint-sms-voice-v2", settings, EUM)
-        self._templates = templates
-
-    def send(self, message: OutboundMessage) -> Accepted:
-        """Send one text; see ``Provider.send``."""
-        kept_s = _validity(message.valid_for_s, _VALID_AT_AWS_S)
-        return self._client.submit(
-            "send_text_message",
-            DestinationPhoneNumber=message.address,
-            OriginationIdentity=self._settings.eum_sms_from,
-            MessageBody=self.text(message.content),
-            MessageType="TRANSACTIONAL",
-            **({} if kept_s is None else {"TimeToLive": kept_s}),
-        )
-
-    def text(self, content: Content) -> str:
-        """Write the text; see ``TwilioSms.text``. A sender id takes no STOP, so it says whom to ask."""
-        return _write(self._templates, content, stops_texts=False)
-
-
 def _write(templates: Templates, content: Content, *, stops_texts: bool) -> str:
     """Return the text; one for several incidents lists them as far as there is room, and has the link of the first.
 
@@ -207,8 +171,8 @@ def _is_same(body: str | None, text: str, link: str | None) -> bool:
     return link in listed if link in sent else listed == sent
 
 
-def _validity(valid_for_s: int | None, allowed_s: range) -> int | None:
-    return None if valid_for_s is None else min(max(valid_for_s, allowed_s[0]), allowed_s[-1])
+def _validity(valid_for_s: int | None) -> int | None:
+    return None if valid_for_s is None else min(max(valid_for_s, _VALID_S[0]), _VALID_S[-1])
 
 
 class SmsChannel(PhoneChannel):
@@ -218,22 +182,16 @@ class SmsChannel(PhoneChannel):
     capabilities = ChannelCapabilities(
         has_text_replies=True, hourly_cap=60, is_bundled=True, shows_without_receipt=True, how="by text"
     )
-    provider_names = ("eum", "sns", "twilio", "twilio-b")
-    codes = (
-        ("Twilio", TWILIO),
-        ("AWS End User Messaging", EUM),
-        ("SNS, for texts", SNS_TEXTS),
-        ("Twilio's receipts of a text", MESSAGE_STATUSES),
-    )
+    provider_names = ("sns", "twilio", "twilio-b")
+    codes = (("Twilio", TWILIO), ("SNS, for texts", SNS_TEXTS), ("Twilio's receipts of a text", MESSAGE_STATUSES))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "SmsChannel":
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
-        wanted = [kind for is_wanted, kind in ((settings.eum_sms_from, EumSms), (settings.sns_sms, SnsSms)) if is_wanted]
-        of_twilio, faults = accounts(TwilioSms, settings, templates, "SMS_FROM", is_required=not wanted)
-        wrong = tuple(aws_faults(settings, "a text over AWS")) if wanted else ()
-        of_aws = () if wrong else tuple(kind(settings, templates) for kind in wanted)
+        of_twilio, faults = accounts(TwilioSms, settings, templates, "SMS_FROM", is_required=not settings.sns_sms)
+        wrong = tuple(aws_faults(settings, "SNS")) if settings.sns_sms else ()
+        of_sns = (SnsSms(settings, templates),) if settings.sns_sms and not wrong else ()
         return cls(
-            (*of_twilio, *of_aws), (*faults, *wrong, *templates.faults("sms", text="", stops_texts=True)), settings.costly_numbers
+            (*of_twilio, *of_sns), (*faults, *wrong, *templates.faults("sms", text="", stops_texts=True)), settings.costly_numbers
         )

@@ -1,8 +1,8 @@
-"""Amazon: SES v2 SendEmail, SNS Publish to a device or a phone, End User Messaging SendTextMessage, STS GetCallerIdentity.
+"""Amazon: SES v2 SendEmail (raw and simple), SNS Publish to a platform endpoint or a phone number, and STS GetCallerIdentity.
 
-Sources: Amazon SES API v2 reference, "SendEmail"; Amazon SNS API reference, "Publish", "Common Errors"; AWS End User
-Messaging SMS API reference, "SendTextMessage"; AWS STS API reference, "GetCallerIdentity"; botocore's service models for the
-protocols (SES v2: rest-json, End User Messaging: json, SNS and STS: query) and the status of each error.
+Sources: Amazon SES API v2 reference, "SendEmail"; Amazon SNS API reference, "Publish", "Common Errors"; AWS STS API
+reference, "GetCallerIdentity"; botocore's service models for the protocols (SES v2: rest-json, SNS and STS: query) and the
+status of each error.
 """
 
 import base64
@@ -20,8 +20,6 @@ from notifyflow.sandbox.stand_in import Arrival, Providers, StandIn, new_referen
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIASANDBOX000000000", "sandbox-secret-access-key"
 _REGION, _ACCOUNT = "eu-central-1", "000000000000"
 _MAILS = "/v2/email/outbound-emails"
-_TEXTS = "PinpointSMSVoiceV2.SendTextMessage"
-_OF_QUERY = "sns"  # the provider that speaks the query protocol; the others speak JSON
 # All others are a 400; the exceptions of SES end in "Exception", those of SNS do not.
 _STATUSES = {
     "AccessDeniedException": 403,
@@ -51,13 +49,13 @@ _PLATFORMS = ("APNS", "APNS_SANDBOX", "GCM", "ADM", "default")
 
 
 class AmazonStandIn(StandIn):
-    """Accepts mails at SES, push messages and texts at SNS, texts at End User Messaging, and says at STS whose key it is."""
+    """Accepts mails at SES, push messages and texts at SNS, and says at STS whose key it is."""
 
     name = "aws"
     channels = ("push",)
     providers: ClassVar[Providers] = {
         "email": {"ses": ("SES_FROM",)},
-        "sms": {"eum": ("EUM_SMS_FROM",), "sns": ("SNS_SMS",)},
+        "sms": {"sns": ("SNS_SMS",)},
         "push": {"sns": ("SNS_IS_CONFIGURED",)},
     }
 
@@ -72,8 +70,8 @@ class AmazonStandIn(StandIn):
         }
 
     def spares(self) -> Mapping[str, str]:
-        """Return the settings of texts; see ``StandIn.spares``."""
-        return {"EUM_SMS_FROM": "NOTICE", "SNS_SMS": "true"}
+        """Return the setting of texts over SNS; see ``StandIn.spares``."""
+        return {"SNS_SMS": "true"}
 
     def addresses(self, url: str, person: int) -> Mapping[str, str]:
         """Return the endpoint of a phone; see ``StandIn.addresses``."""
@@ -82,24 +80,22 @@ class AmazonStandIn(StandIn):
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request to any of the services; check the key's id, but not the signature."""
-        is_mail, is_text = request.path == _MAILS, request.headers.get("x-amz-target") == _TEXTS
-        in_json = is_mail or is_text
+        is_mail = request.path == _MAILS
         if f"Credential={ACCESS_KEY_ID}/" not in request.headers.get("authorization", ""):
-            unknown = "UnrecognizedClientException" if in_json else "InvalidClientTokenId"
-            return _no(403, unknown, "The key is unknown.", in_json=in_json)
-        if not in_json and request.form().last("Action") == "GetCallerIdentity":
+            return _no(
+                403, "UnrecognizedClientException" if is_mail else "InvalidClientTokenId", "The key is unknown.", is_mail=is_mail
+            )
+        if not is_mail and request.form().last("Action") == "GetCallerIdentity":
             return _xml(200, _IDENTITY)
-        read, invalid = _read_publish, "InvalidParameter"
-        if is_mail:
-            read, invalid = _read_mail, "BadRequestException"
-        elif is_text:
-            read, invalid = _read_text, "ValidationException"
-        return read(request) or _no(400, invalid, "The request is not understood.", in_json=in_json)
+        found = _read_mail(request) if is_mail else _read_publish(request)
+        return found or _no(
+            400, "BadRequestException" if is_mail else "InvalidParameter", "The request is not understood.", is_mail=is_mail
+        )
 
     def accept(self, arrival: Arrival) -> HttpResponse:
         """Respond with the message's id."""
         reference = arrival.message.reference
-        if arrival.message.provider != _OF_QUERY:
+        if arrival.message.channel == "email":
             return as_json(200, {"MessageId": reference})
         return _xml(
             200,
@@ -109,12 +105,13 @@ class AmazonStandIn(StandIn):
 
     def refuse(self, arrival: Arrival, reaction: Reaction) -> HttpResponse:
         """Refuse with an exception of the service."""
+        is_mail = arrival.message.channel == "email"
         if reaction.kind is Kind.STATUS:
             status = int(reaction.code)
             code = _CODES.get(status, "InternalFailure" if status >= 500 else "InvalidParameter")
         else:
             status, code = _STATUSES.get(reaction.code, 400), reaction.code
-        return _no(status, code, "Refused by the script.", in_json=arrival.message.provider != _OF_QUERY)
+        return _no(status, code, "Refused by the script.", is_mail=is_mail)
 
 
 def endpoint_arn(name: str) -> str:
@@ -122,9 +119,9 @@ def endpoint_arn(name: str) -> str:
     return f"arn:aws:sns:{_REGION}:{_ACCOUNT}:endpoint/GCM/sandbox/{name}"
 
 
-def _no(status: int, code: str, message: str, *, in_json: bool) -> HttpResponse:
-    if in_json:
-        return as_json(status, {"__type": code, "message": message}, **{"x-amzn-ErrorType": code})
+def _no(status: int, code: str, message: str, *, is_mail: bool) -> HttpResponse:
+    if is_mail:
+        return as_json(status, {"message": message}, **{"x-amzn-ErrorType": code})
     fault = "Sender" if status < 500 else "Receiver"
     error = f"<Error><Type>{fault}</Type><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
     return _xml(status, f"<ErrorResponse>{error}<RequestId>{new_reference()}</RequestId></ErrorResponse>")
@@ -163,15 +160,6 @@ def _read_content(content: Mapping[str, Any], sender: str) -> tuple[Mail, str] |
         case {"Simple": {"Subject": {"Data": str(subject)}, "Body": dict(body)}}:
             text, html = (str(body.get(part, {}).get("Data", "")) for part in ("Text", "Html"))
             return Mail(sender=sender, subject=subject, text=text, html=html), ""
-    return None
-
-
-def _read_text(request: Request) -> Arrival | None:
-    body: Mapping[str, Any] = read_object(request.body) or {}
-    match body:
-        case {"DestinationPhoneNumber": str(to), "MessageBody": str(text)}:
-            content = Text(sender=str(body.get("OriginationIdentity", "NOTICE")), text=text)
-            return Arrival(message=Message(channel="sms", provider="eum", to=to, reference=new_reference(), content=content))
     return None
 
 

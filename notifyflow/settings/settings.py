@@ -118,12 +118,12 @@ class Settings(BaseSettings):
 
     smtp_url: SecretStr | None = Field(default=None, description="smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…")
     mail_from: str | None = Field(default=None, description="the sender of mail over SMTP")
-    aws_region: str | None = Field(default=None, description="the region of the services at AWS")
+    aws_region: str | None = Field(default=None, description="the AWS region of SES and SNS")
     aws_access_key_id: SecretStr | None = Field(
         default=None, description="an AWS access key; the default AWS credential chain if unset"
     )
     aws_secret_access_key: SecretStr | None = Field(default=None, description="the secret of that access key")
-    aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of the services at AWS")
+    aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of SES, SNS, SQS and STS")
     ses_from: str | None = Field(default=None, description="the sender of mail over SES")
     ses_configuration_set: str | None = Field(default=None, description="the SES configuration set that publishes events")
     sns_is_configured: bool = Field(default=False, description="true to send push messages over SNS")
@@ -131,9 +131,6 @@ class Settings(BaseSettings):
     sns_sms_sender_id: (
         Annotated[str, Field(pattern=r"^[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*$", min_length=3, max_length=11)] | None
     ) = Field(default=None, description="the sender of texts over SNS: 3 to 11 letters and digits, at least one letter")
-    eum_sms_from: Annotated[str, Field(pattern=r"^[A-Za-z0-9_:/+-]{1,256}$")] | None = Field(
-        default=None, description="the sender of texts over AWS End User Messaging: a number, a sender id, a pool, or its ARN"
-    )
     sns_topics: Topics = Field(default=(), description="ARNs of the SNS topics whose messages are accepted")
     sqs_queue_url: WebUrl | None = Field(default=None, description="the URL of the SQS queue subscribed to those topics")
     twilio_account_sid: str | None = Field(default=None, description="the account SID, AC…")

@@ -91,16 +91,16 @@ class AwsClient:
             return UnknownOutcomeError("the response cannot be understood", code="garbage")
         return refusal(status, self._codes)
 
-    def _narrowed(self, code: str, message: str, reason: str) -> str:
-        """Return the reason, or add the rejected parameter, if the table has a row for it."""
+    def _blaming(self, code: str, message: str) -> str:
+        """Add the rejected parameter, if the table has a row for it."""
         blamed = _BLAMED.match(message)
-        narrow = f"{code}:{blamed[1]}" if blamed else reason
+        narrow = f"{code}:{blamed[1]}" if blamed else code
         return narrow if narrow in self._codes else code
 
     def _refusal(self, response: Mapping[str, Any]) -> ProviderError:
         about = response.get("ResponseMetadata", {})
         error = response.get("Error", {})
-        code = self._narrowed(error.get("Code", ""), error.get("Message", ""), response.get("Reason", ""))
+        code = self._blaming(error.get("Code", ""), error.get("Message", ""))
         headers = about.get("HTTPHeaders", {})
         retry_after = retry_after_s({"Retry-After": headers.get("retry-after", ""), "Date": headers.get("date", "")})
         return refusal(about.get("HTTPStatusCode", 0), self._codes, code=code, retry_after_s=retry_after)

@@ -1,12 +1,10 @@
-"""The refusals of services at AWS: the operations' errors in botocore's service models, and the common errors of AWS."""
+"""The refusals of SES v2, SNS and SQS: the operations' errors in botocore's service models, and the common errors of AWS."""
 
 from notifyflow.channels.tables import Row, Table, Verdict, table
 
 _SES = "SES API v2 Reference, SendEmail, Errors"
 _SNS = "SNS API Reference, Publish, Errors"
 _SNS_MODEL = "botocore, service model of SNS, exceptions"
-_EUM = "AWS End User Messaging SMS API Reference, SendTextMessage, Errors"
-_EUM_MODEL = "botocore, service model of Pinpoint SMS Voice V2, exceptions and their reasons"
 _SQS = "SQS API Reference, ReceiveMessage and DeleteMessage, Errors"
 _COMMON = "AWS APIs, Common Errors"
 _WRONG_SIGNATURE = "our signature is wrong: the secret key, or the clock"
@@ -79,41 +77,6 @@ SNS_TEXTS: Table = table(
     Row("InvalidParameter:PhoneNumber", Verdict.PERMANENT, "the number is not valid", _SNS),
     Row("OptedOut", Verdict.PERMANENT, "the recipient has opted out of our account's texts", _SNS_MODEL),
     Row("Throttled", Verdict.TEMPORARY, "SNS asks for fewer texts", _SNS_MODEL),
-)
-
-EUM: Table = table(
-    *_COMMON_ROWS,
-    Row("ConflictException", Verdict.OURS, "what is set up at AWS does not allow this text", _EUM),
-    Row("InternalServerException", Verdict.TEMPORARY, "AWS failed on its own side", _EUM),
-    Row("ResourceNotFoundException", Verdict.OURS, "our sender does not exist", _EUM, is_general=True),
-    Row("ServiceQuotaExceededException", Verdict.OURS, "our account has reached a limit", _EUM),
-    Row("ValidationException", Verdict.OURS, "our request is not valid", _EUM),
-    Row("DESTINATION_COUNTRY_BLOCKED", Verdict.OURS, "our account may not text to the number's country", _EUM_MODEL),
-    Row(
-        "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION",
-        Verdict.OURS,
-        "a protect configuration of ours blocks the number's country",
-        _EUM_MODEL,
-    ),
-    Row(
-        "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
-        Verdict.OURS,
-        "a protect configuration of ours blocks the number",
-        _EUM_MODEL,
-    ),
-    Row("DESTINATION_PHONE_NUMBER_NOT_VERIFIED", Verdict.OURS, "our account may text to verified numbers only", _EUM_MODEL),
-    Row(
-        "DESTINATION_PHONE_NUMBER_OPTED_OUT", Verdict.PERMANENT, "the recipient has opted out of our account's texts", _EUM_MODEL
-    ),
-    Row("INVALID_IDENTITY_FOR_DESTINATION_COUNTRY", Verdict.OURS, "our sender may not text to the number's country", _EUM_MODEL),
-    Row(
-        "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT",
-        Verdict.OURS,
-        "our account may spend no more on texts this month",
-        _EUM_MODEL,
-        is_general=True,
-    ),
-    Row("NO_ORIGINATION_IDENTITIES_FOUND", Verdict.OURS, "no sender of ours may text to the number's country", _EUM_MODEL),
 )
 
 SQS: Table = table(

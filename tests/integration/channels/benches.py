@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Mapping
 
-from notifyflow.channels.aws.codes import EUM, SES, SNS, SNS_TEXTS
+from notifyflow.channels.aws.codes import SES, SNS, SNS_TEXTS
 from notifyflow.channels.email import EmailChannel
 from notifyflow.channels.push import PushChannel
 from notifyflow.channels.slack import SlackChannel
@@ -51,11 +51,6 @@ def _rest_json(status: int, code: str) -> Response:
     return status, _json({"message": "no"}), {"Content-Type": "application/json", "x-amzn-ErrorType": code or "Unlisted"}
 
 
-def _json_rpc(status: int, code: str) -> Response:
-    about = {"__type": "ConflictException", "Reason": code} if code.isupper() else {"__type": code or "Unlisted"}
-    return status, _json(about), {"Content-Type": "application/x-amz-json-1.0"}
-
-
 def _query(status: int, code: str) -> Response:
     error = f"<Error><Type>Sender</Type><Code>{code or 'Unlisted'}</Code><Message>no</Message></Error>"
     return status, f"<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>".encode(), {"Content-Type": "text/xml"}
@@ -78,10 +73,6 @@ _PUBLISHED = b"<PublishResponse><PublishResult><MessageId>m-1</MessageId></Publi
 
 def _aws(url: str) -> Mapping[str, str]:
     return _settings({**AWS, "AWS_ENDPOINT_URL": url})
-
-
-def _aws_texts(url: str) -> Mapping[str, str]:
-    return {**_aws(url), **_settings({"EUM_SMS_FROM": "+4915735990001"})}
 
 
 def _twilio_account(url: str) -> Mapping[str, str]:
@@ -114,11 +105,6 @@ BENCHES = (
     Bench(
         name="sns sms", channel=SmsChannel, codes=SNS_TEXTS, variables=_aws, address="+4915112345678",
         host="sns.eu-central-1.amazonaws.com", accepted=(200, _PUBLISHED, {"Content-Type": "text/xml"}), refused=_query,
-        provider_ref="m-1",
-    ),
-    Bench(
-        name="eum sms", channel=SmsChannel, codes=EUM, variables=_aws_texts, address="+4915112345678",
-        host="sms-voice.eu-central-1.amazonaws.com", accepted=(200, _json({"MessageId": "m-1"}), {}), refused=_json_rpc,
         provider_ref="m-1",
     ),
     Bench(

@@ -73,35 +73,6 @@ def test_a_text_over_sns_is_transactional_and_fits_into_two_segments(
     assert values == ["Transactional", *sender]
 
 
-@pytest.mark.parametrize(("valid_for_s", "kept"), [(None, None), (0, 5), (600, 600), (400_000, 259_200)])
-def test_a_text_over_end_user_messaging_is_transactional_and_kept_while_it_is_valid(
-    server: HttpServer, valid_for_s: int | None, kept: int | None
-) -> None:
-    bench = next(bench for bench in BENCHES if bench.name == "eum sms")
-    server.respond(*bench.accepted)
-    with bench.provider(server) as (provider, message):
-        link = "https://page.example.com/a/1"
-        content = replace(message.content, title="down " * 200, link=link)
-        provider.send(replace(message, valid_for_s=valid_for_s, content=content))
-    sent = json.loads(server.requests[0].body)
-    text = sent.pop("MessageBody")
-    assert text.endswith(link)
-    assert len(text) <= 2 * 153
-    about = {"DestinationPhoneNumber": "+4915112345678", "OriginationIdentity": "+4915735990001", "MessageType": "TRANSACTIONAL"}
-    assert sent == about | ({} if kept is None else {"TimeToLive": kept})
-    assert server.requests[0].headers["X-Amz-Target"] == "PinpointSMSVoiceV2.SendTextMessage"
-
-
-def test_end_user_messaging_says_why_it_refuses(server: HttpServer) -> None:
-    bench = next(bench for bench in BENCHES if bench.name == "eum sms")
-    server.respond(*bench.refused(400, "DESTINATION_PHONE_NUMBER_OPTED_OUT"))
-    assert isinstance(bench.refuse(server), PermanentProviderError)
-    server.respond(*bench.refused(400, "RESOURCE_NOT_ACTIVE"))
-    error = bench.refuse(server)
-    assert isinstance(error, RefusedUsError)
-    assert error.code == "ConflictException"
-
-
 def test_a_bot_without_its_token_is_a_fault_of_ours(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "slack webhook")
     with bench.provider(server) as (provider, message), pytest.raises(RefusedUsError):

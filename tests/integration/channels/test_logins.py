@@ -24,8 +24,7 @@ _AWS = (200, b"<GetCallerIdentityResponse>" + _RESULT + b"</GetCallerIdentityRes
 _TWILIO = (200, json.dumps({"sid": "AC1", "status": "active"}).encode(), {})
 _SLACK = (200, b'{"ok": true, "team": "t"}', {})
 _GOOD: dict[str, Response] = {
-    "ses": _AWS, "sns": _AWS, "sns sms": _AWS, "eum sms": _AWS, "twilio sms": _TWILIO, "twilio voice": _TWILIO,
-    "slack bot": _SLACK,
+    "ses": _AWS, "sns": _AWS, "sns sms": _AWS, "twilio sms": _TWILIO, "twilio voice": _TWILIO, "slack bot": _SLACK,
 }  # fmt: skip
 WITH_LOGIN = [bench for bench in BENCHES if bench.name in _GOOD]
 every_login = pytest.mark.parametrize("bench", WITH_LOGIN, ids=lambda bench: bench.name)

@@ -163,7 +163,6 @@ def test_a_bot_whose_token_would_travel_in_the_clear_is_none() -> None:
         (PushChannel, {"SNS_IS_CONFIGURED": "true"}, ["AWS_REGION"]),
         (SmsChannel, {"TWILIO_ACCOUNT_SID": "X1"}, ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_SMS_FROM"]),
         (SmsChannel, {"SNS_SMS": "true", "AWS_ENDPOINT_URL": "http://sns.example.com"}, ["AWS_REGION", "AWS_ENDPOINT_URL"]),
-        (SmsChannel, {"SNS_SMS": "true", "EUM_SMS_FROM": "pager"}, ["AWS_REGION"]),
         (
             SmsChannel,
             {"SNS_SMS": "true", "AWS_REGION": "eu-central-1", "TWILIO_SMS_FROM": "+1"},
@@ -192,7 +191,6 @@ def test_mail_goes_over_ses_first() -> None:
 
 
 SNS = {"NOTIFYFLOW_SNS_SMS": "true", "NOTIFYFLOW_AWS_REGION": "eu-central-1"}
-EUM = {"NOTIFYFLOW_EUM_SMS_FROM": "pager", "NOTIFYFLOW_AWS_REGION": "eu-central-1"}
 TWILIO = {"NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC1", "NOTIFYFLOW_TWILIO_AUTH_TOKEN": "t", "NOTIFYFLOW_TWILIO_VOICE_FROM": "+1"}
 
 
@@ -201,14 +199,11 @@ TWILIO = {"NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC1", "NOTIFYFLOW_TWILIO_AUTH_TOKEN"
     [
         (SNS, ["sns"]),
         (SNS | TWILIO, ["sns"]),
-        (EUM | TWILIO, ["eum"]),
-        (EUM | SNS, ["eum", "sns"]),
-        (EUM | SNS | {"NOTIFYFLOW_PROVIDER_ORDER": "sns"}, ["sns", "eum"]),
         (SNS | TWILIO | {"NOTIFYFLOW_TWILIO_SMS_FROM": "+1"}, ["twilio", "sns"]),
         (SNS | TWILIO | {"NOTIFYFLOW_TWILIO_SMS_FROM": "+1", "NOTIFYFLOW_PROVIDER_ORDER": "sns"}, ["sns", "twilio"]),
     ],
 )
-def test_texts_go_over_aws_where_twilio_does_not_carry_them(variables: dict[str, str], names: list[str]) -> None:
+def test_texts_go_over_sns_where_twilio_does_not_carry_them(variables: dict[str, str], names: list[str]) -> None:
     channel = load(Settings.from_variables(variables))["sms"]
     assert [provider.name for provider in channel.providers] == names
     assert channel.faults == ()

@@ -11,7 +11,7 @@ from notifyflow.channels.templating import SAMPLE
 from notifyflow.core.delivery.model import Kind, Severity
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.looks import ACKNOWLEDGED, RESOLVED, SEVERITIES
-from tests.renderers import EUM_SMS, PUSH, SLACK, SMS, SNS_SMS, TEAMS, VOICE, a_message, elements_of, mail_of, title_of
+from tests.renderers import PUSH, SLACK, SMS, SNS_SMS, TEAMS, VOICE, a_message, elements_of, mail_of, title_of
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,6 @@ def test_every_message_says_who_else_is_paged_who_has_it_and_how_to_get_no_more(
 
 
 def test_a_text_over_a_provider_that_does_not_honour_stop_says_whom_to_ask() -> None:
-    for provider in (SNS_SMS, EUM_SMS):
-        text = provider.text(replace(SAMPLE, ops_contact="the pager desk"))
-        assert "To end texts, ask the pager desk" in text
-        assert "STOP" not in text
+    text = SNS_SMS.text(replace(SAMPLE, ops_contact="the pager desk"))
+    assert "To end texts, ask the pager desk" in text
+    assert "STOP" not in text
