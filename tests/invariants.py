@@ -15,6 +15,7 @@ from tests.sentences import untrue
 
 def check(status: IncidentStatus) -> None:
     """Check one incident with its escalations and notifications."""
+    _check_fields(status)
     _check_log(status)
     check_timeline(status)
     _check_chain(status)
@@ -34,6 +35,14 @@ def check(status: IncidentStatus) -> None:
     if status.facts.state is IncidentState.ACKNOWLEDGED:
         left = {each.facts.state for each in status.escalations if each.facts.is_current} - {EscalationState.ACKNOWLEDGED}
         assert not left, f"the incident is acknowledged, and an escalation is {left}"
+
+
+def _check_fields(status: IncidentStatus) -> None:
+    """Check that the facts of each row have all their fields, as they are made of its columns without their constructor."""
+    pages = [row for escalation in status.escalations for row in escalation.notifications]
+    attempts = [attempt for row in pages for attempt in row.attempts]
+    for facts in (status.facts, *status.steps, *(each.facts for each in status.escalations), *pages, *attempts):
+        assert vars(facts).keys() == type(facts).__dataclass_fields__.keys(), f"{facts!r} lacks a field, or has another"
 
 
 def _check_chain(status: IncidentStatus) -> None:
