@@ -43,7 +43,7 @@ def sandboxed(tmp_path: Path, sandbox: Sandbox) -> CommandLine:
 def incidents_in(folder: Path) -> int:
     if not (folder / "notifyflow.db").exists():
         return 0
-    with sqlite3.connect(folder / "notifyflow.db") as database:
+    with closing(sqlite3.connect(folder / "notifyflow.db")) as database, database:
         count = database.execute("SELECT count(*) FROM notifyflow_incident").fetchone()[0]
     database.close()
     return int(count)
@@ -422,7 +422,7 @@ def test_stored_data_is_checked_and_damage_exits_with_1(sandboxed: CommandLine):
     assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT)).code == 0
     clean = sandboxed.run("check")
     assert (clean.code, clean.out) == (0, "1 incident checked; no findings.\n"), clean
-    with sqlite3.connect(sandboxed.folder / "notifyflow.db") as database:
+    with closing(sqlite3.connect(sandboxed.folder / "notifyflow.db")) as database, database:
         row = database.execute("UPDATE notifyflow_notification SET max_attempts = 0 RETURNING id, incident_id").fetchone()
     database.close()
     damaged = sandboxed.run("check")
@@ -438,7 +438,7 @@ def test_stored_data_is_checked_and_damage_exits_with_1(sandboxed: CommandLine):
 def test_old_incidents_are_pruned_after_a_dry_run(sandboxed: CommandLine):
     assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT)).code == 0
     assert sandboxed.run("resolve", "db-1").code == 0
-    with sqlite3.connect(sandboxed.folder / "notifyflow.db") as database:
+    with closing(sqlite3.connect(sandboxed.folder / "notifyflow.db")) as database, database:
         database.execute("UPDATE notifyflow_incident SET resolved_at = '2020-01-01 00:00:00.000000+00:00'")
         database.execute("UPDATE notifyflow_notification SET state = 'SENT', due_at = NULL WHERE state IN ('QUEUED', 'SENDING')")
     database.close()

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -227,7 +227,7 @@ def test_a_process_without_the_file_pages_who_is_on_duty(machines: Machines) -> 
 
 def test_a_damaged_row_does_not_end_the_thread(machines: Machines, sqlite_url: str) -> None:
     machines.answer(200, ics("ada"))
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as database:
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as database, database:
         database.execute("UPDATE notifyflow_roster SET document = 'x', digest = 'y'")
     machines.clock.pass_time(SIX_MINUTES)
     poller = machines.poll_in(machines.flow, every=timedelta(milliseconds=1))

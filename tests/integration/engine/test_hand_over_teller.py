@@ -1,6 +1,7 @@
 """A process that delivers tells of hand-overs by itself; what is damaged does not end its thread."""
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_a_damaged_row_does_not_end_the_thread_and_a_database_that_is_away_is_as
             return rosters.current()
 
         rosters.read()
-        with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as database:
+        with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as database, database:
             database.execute("UPDATE notifyflow_roster SET document = 'x', digest = 'y'")
         teller = HandOverTeller(flow._service._use_cases, roster, every=timedelta(milliseconds=1))  # type: ignore[arg-type]
         with capture_logs() as logs:

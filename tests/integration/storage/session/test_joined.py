@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -149,7 +150,7 @@ def test_a_connection_of_another_kind_is_refused(store: Store, postgres_url: str
     with pytest.raises(UnsuitableConnection, match=r"it is asynchronous\. Give a synchronous one"):
         asyncio.run(join())
     with (
-        sqlite3.connect(":memory:") as other,
+        closing(sqlite3.connect(":memory:")) as other,
         pytest.raises(
             UnsuitableConnection, match=r"it is of the type sqlite3\.Connection\. Give the psycopg connection below it"
         ),
