@@ -14,9 +14,10 @@ from notifyflow.core.delivery import page_rules, tier_rules
 from notifyflow.core.delivery.escalation import AlertOperations
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.delivery.intervals import Interval, counted, paged_at
-from notifyflow.core.delivery.machines import MACHINES, Move
+from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import LIVE, Contact, EscalationState, IncidentState, NotificationState, Severity, StepState
 from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.delivery.state_machine import Move
 from notifyflow.core.frozen import FrozenDict
 
 _MACHINE = MACHINES["step"]

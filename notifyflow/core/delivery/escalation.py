@@ -13,9 +13,10 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery import held_up, rounds, series, tier_rules
 from notifyflow.core.delivery.facts import EscalationFacts
 from notifyflow.core.delivery.lifecycle import StopEvent
-from notifyflow.core.delivery.machines import MACHINES, Cell, Move
+from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import REACHING, EscalationState, NotificationState, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext as DecisionContext
+from notifyflow.core.delivery.state_machine import Cell, Move
 
 _MACHINE = MACHINES["escalation"]
 

@@ -12,10 +12,11 @@ from typing import Literal
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.delivery.intervals import Interval
-from notifyflow.core.delivery.machines import MACHINES, Move
+from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Receipt, Result
 from notifyflow.core.delivery.policy import RetrySchedule
 from notifyflow.core.delivery.retry import next_due, resend_at
+from notifyflow.core.delivery.state_machine import Move
 from notifyflow.errors import IllegalMove, StorageError
 
 _AT_ONCE = timedelta()

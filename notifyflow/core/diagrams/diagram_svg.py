@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from xml.sax.saxutils import escape
 
-from notifyflow.core.delivery.machines import MachineTable
+from notifyflow.core.delivery.state_machine import MachineTable
 from notifyflow.core.diagrams.layout import LAYOUTS, PALETTE, Edge, EdgeKind, Layout
 
 STYLE = """\

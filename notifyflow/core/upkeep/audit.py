@@ -21,7 +21,7 @@ from notifyflow.core.delivery.facts import (
     Transition,
 )
 from notifyflow.core.delivery.lifecycle import counted, state_of
-from notifyflow.core.delivery.machines import MACHINES, MachineTable
+from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import (
     IN_PROGRESS,
     LIVE,
@@ -35,6 +35,7 @@ from notifyflow.core.delivery.model import (
     StepState,
 )
 from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.delivery.state_machine import MachineTable
 from notifyflow.core.text import quantity
 
 LONG = timedelta(minutes=5)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.delivery.machines import NOTIFICATION, MachineTable
+from notifyflow.core.delivery.machines import NOTIFICATION
+from notifyflow.core.delivery.state_machine import MachineTable
 from notifyflow.core.diagrams.diagram import TABLES
 from notifyflow.core.diagrams.diagram_svg import STYLE, picture, svg
 from notifyflow.core.diagrams.layout import LAYOUTS, PALETTE
