@@ -20,8 +20,10 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 def insert(db: Database, model: type[Model], columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-    """Insert rows; each holds its values in the order of ``columns``."""
-    execute(db, _insertion(model, columns, bool(db.for_update)), _json(model, columns, rows))
+    """Insert rows; each holds its values in the order of ``columns``. The other columns get their defaults."""
+    missing, values = _defaults(model, columns)
+    columns = (*columns, *missing)
+    execute(db, _insertion(model, columns, bool(db.for_update)), _json(model, columns, [(*row, *values) for row in rows]))
 
 
 def insert_new(
@@ -118,6 +120,13 @@ def _write(rows: Sequence[list[Any]], writers: Iterable[tuple[int, Writer]]) -> 
         for row in rows:
             if row[place] is not None:
                 row[place] = write(row[place])
+
+
+@lru_cache(maxsize=256)
+def _defaults(model: type[Model], columns: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Return the other columns of a table that have a default, and the defaults."""
+    others = [field for field in model._meta.sorted_fields if field.default is not None and field.name not in columns]
+    return tuple(field.name for field in others), tuple(field.default for field in others)
 
 
 @lru_cache(maxsize=256)

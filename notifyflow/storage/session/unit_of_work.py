@@ -10,7 +10,6 @@ write columns that are not facts themselves: how often an attempt was polled, an
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -330,9 +329,7 @@ class UnitOfWork(Rows):
     def insert_set(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows at once; they refer to no row that this transaction has changed."""
         if rows:
-            columns = tuple(rows[0])
-            missing, values = _defaults(model, columns)
-            sets.insert(self.db, model, (*columns, *missing), [(*row.values(), *values) for row in rows])
+            sets.insert(self.db, model, tuple(rows[0]), [tuple(row.values()) for row in rows])
 
     def _update_set(self, model: Any, moved: Sequence[tuple[Any, Any]], guards: tuple[str, ...] = _GUARDS) -> None:
         """Write all columns that changed in any of the rows, if no row has changed in the database since it was read."""
@@ -386,13 +383,6 @@ class UnitOfWork(Rows):
         """Insert a row unless one with its key exists; return whether it was inserted."""
         self._catch_up()
         return bool(inserting(model, tuple(row))(*row.values()).execute(self.db))
-
-
-@lru_cache(maxsize=256)
-def _defaults(model: Any, columns: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    """Return the other columns of a table that have a default, and the defaults."""
-    others = [field for field in model._meta.sorted_fields if field.default is not None and field.name not in columns]
-    return tuple(field.name for field in others), tuple(field.default for field in others)
 
 
 _NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for facts, model in MODELS.items()}
