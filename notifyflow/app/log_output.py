@@ -107,10 +107,10 @@ class LineFormatter(logging.Formatter):
 
 
 class SameLineOnce(logging.Filter):
-    """Logs the same warning at most once a second, so that a client cannot fill the disk.
+    """Logs the same line at most once a second, so that a client cannot fill the disk, not even by repeating a genuine callback.
 
     The next line that is logged says how many were left out (``left_out``). The thousand newest lines are kept, in the order
-    in which they were logged: a line costs the same whatever the rate. Those below WARNING, one or two a message, all pass.
+    in which they were logged: a line costs the same whatever the rate.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -121,8 +121,6 @@ class SameLineOnce(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether ``logging`` logs the record."""
-        if record.levelno < logging.WARNING:
-            return True
         left_out = self._left_out((record.name, record.levelno, record.getMessage()))
         if left_out and isinstance(record.msg, LogMessage):
             record.msg = LogMessage(record.msg.event, {**record.msg.facts, "left_out": left_out})
