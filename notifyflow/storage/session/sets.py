@@ -12,7 +12,7 @@ from typing import Any
 from peewee import BigIntegerField, BooleanField, Database, Field, FloatField, IntegerField, Model
 
 from notifyflow.storage.dialects.dialect import execute
-from notifyflow.storage.tables.fields import EnumField, InstantField, PlainTextField
+from notifyflow.storage.tables.fields import InstantField, PlainTextField
 
 Row = Sequence[Any]
 Writer = Callable[[Any], Any]
@@ -139,7 +139,7 @@ def _json_writers(model: type[Model], columns: tuple[str, ...]) -> tuple[list[tu
     """Return the places and writers of the columns that JSON does not take as they are, and of the plain texts."""
     fields = [(place, _field(model, name)) for place, name in enumerate(columns)]
     texts: list[tuple[int, Writer]] = [(place, field.db_value) for place, field in fields if type(field) is PlainTextField]
-    as_they_are = (PlainTextField, EnumField, IntegerField, BooleanField, FloatField)
+    as_they_are = (PlainTextField, IntegerField, BooleanField, FloatField)
     return [(place, field.db_value) for place, field in fields if not _is_any_of(field, as_they_are)], texts
 
 
