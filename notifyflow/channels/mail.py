@@ -58,16 +58,18 @@ def encoded(sender: Address) -> str:
 
 
 class _Policy(EmailPolicy):
-    """Writes a subject in another script as encoded words (RFC 2047), blanks included.
+    """Folds subjects; one in another script becomes encoded words (RFC 2047), blanks included.
 
     The folding of the standard policy loses or doubles blanks there, and may leave an encoded word that no program decodes.
+    Before a long word it leaves the first line empty, so that the subject begins with a blank.
     """
 
     def fold_binary(self, name: str, value: str) -> bytes:
         """Return a header as lines."""
-        if name != "Subject" or value.isascii():
+        if name != "Subject":
             return super().fold_binary(name, value)
-        words = Header(str(value), "utf-8", maxlinelen=_WORD_LIMIT, header_name=name).encode(linesep=self.linesep)
+        charset, limit = (None, self.max_line_length) if value.isascii() else ("utf-8", _WORD_LIMIT)
+        words = Header(str(value), charset, maxlinelen=limit, header_name=name).encode(linesep=self.linesep)
         return f"{name}: {words}{self.linesep}".encode("ascii")
 
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -163,6 +163,7 @@ def test_a_text_says_the_beginning_of_any_title_and_tears_nothing(data: st.DataO
 
 @few
 @given(title=titles(), severity=severities, notice=st.sampled_from(NOTICES), delayed=st.sampled_from(DELAYS))
+@example(title="o" * 60, severity=Severity.CRITICAL, notice="", delayed="")  # too long for the first line of a subject
 def test_a_title_is_whole_where_it_fits_and_cut_between_visible_characters_elsewhere(
     title: str, severity: Severity, notice: str, delayed: str
 ) -> None:
