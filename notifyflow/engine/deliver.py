@@ -33,8 +33,12 @@ from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, FollowU
 
 _log = get_logger("notifyflow.engine")
 
-_TURN = timedelta(milliseconds=250)
-"""How long the sends of one claim take together; more would keep rows from idle threads."""
+_TURN, _LONGEST_TURN = timedelta(milliseconds=250), timedelta(seconds=1)
+"""How long the sends of one claim take together; more would keep rows from idle threads.
+
+A thread that has found due rows again and again takes more at once, up to a tenth of that time: its claims cost less for each,
+and the last of many rows leave at most a tenth later than they could.
+"""
 _MOST_AT_ONCE = 20
 _NEWEST_WEIGHS = 0.3
 _WITHHELD = Outcome(result=Result.PERMANENT_FAILURE, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")
@@ -172,9 +176,11 @@ class Deliverer:
 
     def _deliver_due(self, channel: str, notification_ids: Collection[str], *, goes_on: bool) -> bool:
         """Make attempts for the rings of threads that were turned away, until nothing is due; returns as ``_deliver_rung``."""
+        began_at = self._deps.clock.now()
         with self._owing(notification_ids):
             while goes_on and not self._is_stopping.is_set():
-                done, goes_on = self._deliver_batch(channel, (), limit=_MOST_AT_ONCE)
+                turn = min(max(_TURN, (self._deps.clock.now() - began_at) / 10), _LONGEST_TURN)
+                done, goes_on = self._deliver_batch(channel, (), limit=_MOST_AT_ONCE, turn=turn)
                 if not done:
                     return goes_on
             if notification_ids and not self._is_stopping.is_set():
@@ -200,13 +206,15 @@ class Deliverer:
             self._pending_rings.owe(owed)
             raise
 
-    def _deliver_batch(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> tuple[frozenset[str], bool]:
+    def _deliver_batch(
+        self, channel: str, notification_ids: Sequence[str], *, limit: int, turn: timedelta = _TURN
+    ) -> tuple[frozenset[str], bool]:
         """Claim as many due notifications as fit and send them; release the rest if an urgent ring needs the thread.
 
         Returns:
             The ids of those handled or released, and whether the thread may go on.
         """
-        batch = Batch(notification_ids, min(limit, self._fitting(channel)))
+        batch = Batch(notification_ids, min(limit, self._fitting(channel, turn)))
         self._batches.add(batch)
         try:
             done = self._claimer.fill(channel, batch)
@@ -231,15 +239,15 @@ class Deliverer:
     def _providers(self, channel: str) -> Sequence[Provider]:
         return self._channels[channel].providers if channel in self._channels else ()
 
-    def _fitting(self, channel: str) -> int:
-        """Return how many sends fit into half a lease and into one turn of a thread; 1 while the latency is unknown.
+    def _fitting(self, channel: str, turn: timedelta) -> int:
+        """Return how many sends fit into half a lease and into a thread's turn; 1 while the latency is unknown.
 
         The rest of the lease must be enough for one more send of the maximal length.
         """
         latency = self._latencies.get(channel)
         if latency is None:
             return 1
-        budget = min(self._deps.lease / 2, self._deps.lease - self._send_budget, _TURN)
+        budget = min(self._deps.lease / 2, self._deps.lease - self._send_budget, turn)
         return max(1, min(_MOST_AT_ONCE, self._deps.set_size, budget // max(latency, timedelta(milliseconds=1))))
 
     def _attempt(self, claimed: Claimed, recordings: Recordings) -> None:

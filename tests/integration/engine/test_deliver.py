@@ -245,6 +245,24 @@ def test_one_is_claimed_while_the_latency_is_unknown_and_as_many_as_fit_afterwar
     assert set(scene.states()) == {NotificationState.SENT}
 
 
+def test_a_thread_that_finds_due_rows_for_long_claims_up_to_a_tenth_of_that_time(scene: Scene) -> None:
+    scene.deliverer.share(1)
+    running: list[int] = []
+
+    def send(_message: object) -> None:
+        if not running:  # it is turned away, so that the thread inside goes on until nothing is due
+            scene.deliverer.deliver("email", ids[1:])
+        running.append(sum(state is NotificationState.SENDING for state in scene.states()))
+        scene.clock.pass_time(timedelta(milliseconds=200))
+
+    scene.provider.script.extend([send] * 70)
+    ids = scene.notify(*(f"r{number:02}" for number in range(70)))
+    scene.deliverer.deliver("email", ids[:1])
+    assert running[:20] == [1] * 20  # 250 ms allow one; 400 ms, after the first four seconds, two
+    assert max(running) == 5  # a second
+    assert sorted(map(running.index, range(1, 6))) == [*map(running.index, range(1, 6))]
+
+
 def test_a_lease_that_would_not_outlive_the_send_is_given_back(scene: Scene) -> None:
     def dawdle(_message: object) -> None:
         scene.clock.pass_time(LEASE - SEND_BUDGET + timedelta(seconds=1))
