@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 _SAME_LINE_EVERY_S = 1.0
-_MOST_LINES = 1_000
+_MOST_LINES, _MOST_WAITING = 1_000, 10_000
 # The most that libraries may log. Below INFO some log statements with their parameters, secret URLs and whole requests;
 # pika logs a screenful for every lost connection, aiosmtpd the addresses of a mail, ical whole calendars.
 _AT_MOST = {
@@ -32,7 +32,7 @@ _AT_MOST = {
 def to_stderr(*, default: LogLevel) -> None:
     """Log to standard error from the set level on, or the default, so that standard output holds only results."""
     settings, _ = Settings.tolerant()
-    handler = _StandardError()
+    handler = StandardError()
     handler.addFilter(SameLineOnce())
     handler.setFormatter(LineFormatter(settings.log_format or ("console" if os.isatty(2) else "json")))
     handler.setLevel((settings.log_level or default).upper())
@@ -65,15 +65,41 @@ def into(file: TextIO) -> AbstractContextManager[None]:
     return only_to(handler)
 
 
-class _StandardError(logging.StreamHandler[TextIO]):
-    """Looks standard error up for each line: Rich replaces it while it draws a live picture, and dramatiq in its workers."""
+class StandardError(logging.StreamHandler[TextIO]):
+    """Writes lines to standard error. Lines that come while another is written leave with the next write, all at once.
+
+    No thread waits for another's write, not even if nobody reads standard error; then only the newest lines are kept. It looks
+    standard error up for each write: Rich replaces it while it draws a live picture, and dramatiq in its workers.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+        self._lines: deque[str] = deque(maxlen=_MOST_WAITING)
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]  # as in logging's own handler of last resort
+        """Where the lines go."""
         return sys.stderr
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Log a record; the lock is for writing only."""
+        is_logged = bool(self.filter(record))
+        if is_logged:
+            self.emit(record)
+        return is_logged
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add the line; write all that wait, unless another thread writes, which then writes this one, too."""
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+            while self._lines and self.lock and self.lock.acquire(blocking=False):
+                try:
+                    self.stream.write("".join(self._lines.popleft() for _ in range(len(self._lines))))
+                    self.flush()
+                finally:
+                    self.lock.release()
+        except Exception:  # noqa: BLE001 - as in logging's own handlers
+            self.handleError(record)
 
 
 class LineFormatter(logging.Formatter):

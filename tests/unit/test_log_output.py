@@ -1,10 +1,15 @@
+import io
 import json
 import logging
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
-from notifyflow.app.log_output import LineFormatter, SameLineOnce
+from notifyflow.app.log_output import LineFormatter, SameLineOnce, StandardError
 from notifyflow.log import LogMessage
 
 
@@ -65,6 +70,77 @@ def test_a_genuine_callback_that_is_repeated_logs_one_line_a_second() -> None:
 
 
 HEAD = {"timestamp": "2026-11-28T12:00:00.250+00:00", "level": "warning", "logger": "notifyflow.web"}
+
+
+class Slow(io.StringIO):
+    """Notes each write; the first one lasts until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+        self.has_begun, self.goes_on = Event(), Event()
+
+    def write(self, text: str) -> int:
+        self.writes.append(text)
+        if len(self.writes) == 1:
+            self.has_begun.set()
+            assert self.goes_on.wait(30)
+        return len(text)
+
+
+def written_during_a_write(monkeypatch: pytest.MonkeyPatch, log: Callable[[logging.Handler], None]) -> list[str]:
+    """Return what standard error is given when some lines are logged while a first one is written."""
+    monkeypatch.setattr(sys, "stderr", Slow())
+    stream, handler = sys.stderr, StandardError()
+    assert isinstance(stream, Slow)
+    first = Thread(target=handler.handle, args=(a_record("first"),))
+    first.start()
+    assert stream.has_begun.wait(30)
+    log(handler)
+    stream.goes_on.set()
+    first.join(30)
+    return stream.writes
+
+
+def test_lines_that_come_while_another_is_written_leave_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    def log(handler: logging.Handler) -> None:
+        for text in "second", "third":
+            assert handler.handle(a_record(text)), "a thread that does not write does not wait"
+
+    assert written_during_a_write(monkeypatch, log) == ["first\n", "second\nthird\n"]
+
+
+def test_of_the_lines_that_nobody_reads_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def log(handler: logging.Handler) -> None:
+        for number in range(10_005):
+            handler.handle(a_record(str(number)))
+
+    _, later = written_during_a_write(monkeypatch, log)
+    assert later.split() == [str(number) for number in range(5, 10_005)]
+
+
+def test_every_line_of_many_threads_is_written_once_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    stream, handler = sys.stderr, StandardError()
+    assert isinstance(stream, io.StringIO)
+    texts = [f"{thread} {number}" for thread in range(8) for number in range(200)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda text: handler.handle(a_record(text)), texts))
+    assert sorted(stream.getvalue().splitlines()) == sorted(texts)
+
+
+def test_a_line_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError("no space left on the device")
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    monkeypatch.setattr(sys, "stderr", Full())
+    handler = StandardError()
+    handler.handle(a_record("lost"))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    handler.handle(a_record("written"))
+    assert sys.stderr.getvalue() == "written\n"  # type: ignore[attr-defined]
 
 
 def test_json_has_a_key_for_each_fact_of_ours_and_the_message_of_a_library() -> None:
