@@ -3,6 +3,7 @@
 import secrets  # noqa: TID251 - the one place
 import threading
 import time
+from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,7 @@ _MEASURE_AGAIN_AFTER_S = 1.0
 _SAMPLES = 2
 """How often the offset is measured at a time: the first measurement may include opening a connection, and is inexact then."""
 _LARGE_OFFSET = timedelta(seconds=2)
+_DRAWN_BYTES = 1_024
 
 
 def system_now() -> datetime:
@@ -81,17 +83,33 @@ class DatabaseClock:
 
 
 class RandomIds:
-    """Makes UUIDv7 (RFC 9562, section 5.7), with the fraction of the millisecond as its method 3 has it."""
+    """Makes UUIDv7 (RFC 9562, section 5.7), with the fraction of the millisecond as its method 3 has it.
+
+    The system is asked for many random numbers at a time: during each question, another thread takes the interpreter.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._random = secrets.SystemRandom()
+        self.begin_anew()
+        FORKED.add(self)
+
+    def begin_anew(self) -> None:
+        """Forget, in a forked child, the numbers that the parent uses."""
+        self._drawn: list[int] = []
 
     def new(self) -> str:
         """Make an id: 32 hex digits."""
         ms, us = divmod(int(self._clock.now().timestamp() * 1_000_000), 1000)
-        return f"{ms << 80 | 0x7 << 76 | (us * 4096 // 1000) << 64 | 0b10 << 62 | self._random.getrandbits(62):032x}"
+        return f"{ms << 80 | 0x7 << 76 | (us * 4096 // 1000) << 64 | 0b10 << 62 | self._draw() >> 2:032x}"
 
     def fraction(self) -> float:
         """Draw a number from [0, 1)."""
-        return self._random.random()
+        return (self._draw() >> 11) / 2**53
+
+    def _draw(self) -> int:
+        """Draw 64 random bits."""
+        while True:
+            try:
+                return self._drawn.pop()
+            except IndexError:
+                self._drawn.extend(array("Q", secrets.token_bytes(_DRAWN_BYTES)))
