@@ -46,7 +46,7 @@ def step_times(deps: Dependencies, places: Mapping[str, tuple[IncidentFacts, Cha
     """
 
     def body(tx: Transaction) -> Mapping[str, datetime]:
-        tx.ledger.intervals.load(places)
+        tx.ledger.intervals.load(places, now=tx.now)
         tx.ledger.contacts.load_all([each for each, (facts, _) in places.items() if facts.severity is not Severity.CRITICAL])
         found = {each: _step_time(tx, facts, place) for each, (facts, place) in places.items()}
         return {each: at for each, at in found.items() if at is not None}

@@ -43,7 +43,7 @@ from notifyflow.storage.ledger import AttemptRef
 def load(tx: Transaction, refs: Sequence[AttemptRef]) -> None:
     """Do the locking of ``lock`` for a set of attempts, and load the rows for their decisions, all at once."""
     tx.ledger.escalations.load_attempts(refs)
-    tx.ledger.intervals.load({ref.incident_id for ref in refs})
+    tx.ledger.intervals.load({ref.incident_id for ref in refs}, now=tx.now)
 
 
 def lock(tx: Transaction, ref: AttemptRef) -> tuple[EscalationFacts, NotificationFacts]:

@@ -145,7 +145,7 @@ def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
     """Lock and load the rows for expiring leases; return the incidents that were adopted since the leases were listed."""
     keep_apart([ref.is_operations for ref in refs])
     decisions.load(tx, refs)
-    return tx.ledger.intervals.quarantined_among({ref.incident_id for ref in refs})
+    return tx.ledger.intervals.quarantined_among({ref.incident_id for ref in refs}, now=tx.now)
 
 
 def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef) -> None:
@@ -169,7 +169,7 @@ def _load_due(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
 
 def _load_escalations(tx: Transaction, due: Sequence[tuple[str, str]], *, moving: Collection[str] = ()) -> None:
     tx.ledger.escalations.load([escalation_id for _, escalation_id in due], moving=moving)
-    tx.ledger.intervals.load({incident_id for incident_id, _ in due})
+    tx.ledger.intervals.load({incident_id for incident_id, _ in due}, now=tx.now)
 
 
 def _expired(tx: Transaction, escalation: EscalationFacts) -> Iterator[NotificationFacts]:

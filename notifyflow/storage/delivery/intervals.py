@@ -4,8 +4,9 @@ An outage is a period without sweeps. The one row that has not ended begins at t
 ends much later.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,9 @@ _QUARANTINED = "incident"
 """The scope of an incident's quarantine."""
 _KEPT_FOR = timedelta(days=30)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=3)
+"""How much earlier than asked for is read at once: most rounds have started since then."""
+_KNOWN = "intervals"
 
 
 _COLUMNS = (
@@ -33,29 +37,31 @@ _COLUMNS = (
 )
 
 
-def _pauses_of_everything(param: Parameters) -> Any:
-    """Select the past and the running pauses of everything."""
-    over = PausedIntervalRow.select(*_COLUMNS).where(
-        PausedIntervalRow.scope == SQL("'all'"), PausedIntervalRow.ended_at > param(PausedIntervalRow.ended_at)
-    )
-    pauses = PauseRow.select(PauseRow.scope, PauseRow.name, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
-    return over.union_all(pauses.where(PauseRow.scope == SQL("'all'"), PauseRow.ends_at > param(PauseRow.ends_at)))
-
-
-def _quarantines(param: Parameters) -> Any:
-    """Select the past and the running quarantines of incidents."""
+def _intervals(param: Parameters) -> Any:
+    """Select the quarantines of incidents, the pauses of everything, and the outages: past and running ones."""
+    ended = PausedIntervalRow.select(*_COLUMNS)
+    paused = PauseRow.select(PauseRow.scope, PauseRow.name, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
     is_kept = PausedIntervalRow.ended_at > param(PausedIntervalRow.ended_at)  # always true; there is an index of this column only
-    over = PausedIntervalRow.select(*_COLUMNS).where(
-        is_kept, PausedIntervalRow.scope == SQL("'incident'"), param.any_of(PausedIntervalRow.name)
-    )
-    running = QuarantineRow.select(
+    released = ended.where(is_kept, PausedIntervalRow.scope == SQL("'incident'"), param.any_of(PausedIntervalRow.name))
+    quarantined = QuarantineRow.select(
         SQL("'incident'"), QuarantineRow.incident_id, QuarantineRow.quarantined_at, SQL("NULL"), SQL("TRUE")
     )
-    return over.union_all(running.where(param.any_of(QuarantineRow.incident_id)))
+    outages = OutageRow.select(SQL("'outage'"), SQL("''"), OutageRow.began_at, OutageRow.ended_at, SQL("TRUE"))
+    parts = (
+        quarantined.where(param.any_of(QuarantineRow.incident_id)),
+        ended.where(PausedIntervalRow.scope == SQL("'all'"), PausedIntervalRow.ended_at > param(PausedIntervalRow.ended_at)),
+        paused.where(PauseRow.scope == SQL("'all'"), PauseRow.ends_at > param(PauseRow.ends_at)),
+        outages.where(OutageRow.ended_at > param(OutageRow.ended_at)),
+        outages.where(_IS_CURRENT),
+    )
+    found: Any = released
+    for each in parts:
+        found = found.union_all(each)
+    return found
 
 
-_PAUSES_OF_EVERYTHING = Statement(_pauses_of_everything, columns=_COLUMNS)
-_QUARANTINES = Statement(_quarantines, columns=_COLUMNS)
+_IS_CURRENT = OutageRow.is_over == SQL("FALSE")
+_INTERVALS = Statement(_intervals, columns=_COLUMNS)
 _PAUSES = Statement(
     lambda param: PauseRow.select().where(PauseRow.ends_at > param(PauseRow.ends_at)).order_by(PauseRow.paused_at)
 )
@@ -63,15 +69,22 @@ _IN_ORDER = Statement(
     lambda param: PauseRow.select().where(PauseRow.ends_at > param(PauseRow.ends_at)).order_by(PauseRow.scope, PauseRow.name)
 )
 
-
-_IS_CURRENT = OutageRow.is_over == SQL("FALSE")
-_OUTAGES = Statement(
-    lambda param: OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(
-        _IS_CURRENT | (OutageRow.ended_at > param(OutageRow.ended_at))
-    )
-)
 SWEPT_AT = Statement(lambda param: OutageRow.select(OutageRow.began_at).where(_IS_CURRENT).limit(1))
 _NOTE_SWEEP = Statement(lambda param: OutageRow.update(began_at=param(OutageRow.began_at)).where(_IS_CURRENT))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """The rows that a transaction has read.
+
+    Attributes:
+        since: Pauses of everything and outages are those that ended after this instant.
+    """
+
+    since: datetime
+    pauses: Sequence[dict[str, Any]]
+    outages: Sequence[dict[str, Any]]
+    quarantines: Mapping[str, Sequence[dict[str, Any]]]
 
 
 class Intervals(Repository):
@@ -79,11 +92,7 @@ class Intervals(Repository):
 
     def of(self, incident_id: str, *, since: datetime, now: datetime) -> tuple[PausedInterval, ...]:
         """Read the paused intervals of an incident, including those of everything, that ended after an instant; not locked."""
-        everything = self._unit.read_since(
-            "paused_intervals", since, lambda early: self._unit.rows(_PAUSES_OF_EVERYTHING(early, early))
-        )
-        if ("paused_intervals", incident_id) not in self._unit.unlocked:
-            self.load([incident_id])
+        known = self._read([incident_id], since)
         return tuple(
             PausedInterval(
                 began_at=row["began_at"],
@@ -91,22 +100,35 @@ class Intervals(Repository):
                 is_for_critical=row["is_for_critical"],
                 is_quarantined=row["scope"] == _QUARANTINED,
             )
-            for row in (*everything, *self._unit.unlocked["paused_intervals", incident_id])
+            for row in (*known.pauses, *known.quarantines[incident_id])
             if row["ended_at"] is None or row["ended_at"] > since
         )
 
-    def load(self, incident_ids: Collection[str]) -> None:
-        """Load the quarantines of incidents; not locked."""
-        ids = sorted(incident_ids)
-        found: dict[str, list[dict[str, Any]]] = {each: [] for each in ids}
-        for row in self._unit.rows(_QUARANTINES(_EARLIEST, ids, ids)) if ids else ():
-            found[row["name"]].append(row)
-        self._unit.unlocked.update({("paused_intervals", each): rows for each, rows in found.items()})
+    def load(self, incident_ids: Collection[str], *, now: datetime) -> None:
+        """Load the intervals of incidents, with those of everything in the last days, at once; not locked."""
+        if incident_ids:
+            self._read(incident_ids, now)
 
-    def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
-        """Return the incidents that were quarantined when ``load`` read them."""
-        paused_intervals = {each: self._unit.unlocked["paused_intervals", each] for each in incident_ids}
-        return frozenset(each for each, rows in paused_intervals.items() if any(row["ended_at"] is None for row in rows))
+    def _read(self, incident_ids: Collection[str], since: datetime) -> _Known:
+        """Return the intervals of incidents, and those of everything since an instant; what was read is read once."""
+        known: _Known | None = self._unit.unlocked.get(_KNOWN)
+        quarantines = dict(known.quarantines) if known else {}
+        missing = sorted(set(incident_ids) - quarantines.keys())
+        if known is not None and known.since <= since and not missing:
+            return known
+        since = known.since if known is not None and known.since <= since else since - _AHEAD
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in self._unit.rows(_INTERVALS(_EARLIEST, missing, missing, since, since, since)):
+            found[row["name"] if row["scope"] == _QUARANTINED else row["scope"]].append(row)
+        quarantines |= {each: found[each] for each in missing}
+        known = _Known(since=since, pauses=found["all"], outages=found["outage"], quarantines=quarantines)
+        self._unit.unlocked[_KNOWN] = known
+        return known
+
+    def quarantined_among(self, incident_ids: Collection[str], *, now: datetime) -> frozenset[str]:
+        """Return the incidents that are quarantined; not locked."""
+        quarantines = self._read(incident_ids, now).quarantines
+        return frozenset(each for each in incident_ids if any(row["ended_at"] is None for row in quarantines[each]))
 
     def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
         """Read the pauses that are not over."""
@@ -135,9 +157,11 @@ class Intervals(Repository):
 
     def outages(self, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
         """Read the outages that ended after an instant, and the current one, if any; not locked."""
-        found = self._unit.read_since("outages", since, lambda early: self._unit.rows(_OUTAGES(early)))
-        recent = [row for row in found if row["ended_at"] is None or row["ended_at"] > since]
-        each = (Outage(**row) if row["ended_at"] else outage_since(row["began_at"], now) for row in recent)
+        recent = (row for row in self._read((), since).outages if row["ended_at"] is None or row["ended_at"] > since)
+        each = (
+            Outage(began_at=row["began_at"], ended_at=row["ended_at"]) if row["ended_at"] else outage_since(row["began_at"], now)
+            for row in recent
+        )
         return tuple(outage for outage in each if outage is not None)
 
     def swept_at(self) -> datetime | None:

@@ -9,7 +9,7 @@ write columns that are not facts themselves: how often an attempt was polled, an
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -40,7 +40,6 @@ Q = TypeVar("Q", Select, Run)
 _OPEN = "SELECT pid FROM pg_catalog.pg_stat_get_activity(%s) WHERE state IS DISTINCT FROM 'idle' AND pid <> pg_backend_pid()"
 _ROW_LOCK: Any = "FOR NO KEY UPDATE"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-_AHEAD = timedelta(days=3)
 _GUARDS = ("id", "state", "version")
 _ATTEMPT_GUARDS = ("id", "state", "token", "result")
 
@@ -282,14 +281,6 @@ class UnitOfWork(Rows):
                 del self._loaded[key]
             self.escalations_of.clear()
             self.notifications_of.clear()
-
-    def read_since(self, what: str, since: datetime, read: Callable[[datetime], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """Return rows since an instant, or since some days before it; read once for all rows of a set; not locked."""
-        known: tuple[datetime, list[dict[str, Any]]] | None = self.unlocked.get(what)
-        if known is None or known[0] > since:
-            early = since - _AHEAD
-            known = self.unlocked[what] = (early, read(early))
-        return known[1]
 
     def _catch_up(self, query: Query | Run | None = None) -> None:
         if (self._changed or self.new_contacts or self.new_content) and self._touches_changes(query):
