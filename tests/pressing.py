@@ -4,7 +4,7 @@ Each of these errors is raised by the server, in place of the statement or after
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any
@@ -38,7 +38,8 @@ class Press:
         commits: How many transactions were committed in all.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, codes: Sequence[str] = CODES) -> None:
+        self._codes = codes
         self.share = self.row_share = 0.0
         self.most: int | None = None
         self.is_locking = False
@@ -71,7 +72,7 @@ class Press:
 
     def _fail(self, is_struck: bool) -> str | None:
         self.struck += is_struck
-        return _FAIL.format(self._random.choice(CODES)) if is_struck else None
+        return _FAIL.format(self._random.choice(self._codes)) if is_struck else None
 
 
 class _PressedCursor(psycopg.Cursor[Any]):

@@ -14,9 +14,9 @@ from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.retry import pause_s
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
 from notifyflow.log import get_logger, source_line
-from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
+from notifyflow.pipeline.delivery.record import Recording, Release, record, release
 from notifyflow.pipeline.transaction.group_commit import GroupCommit, PendingItem
-from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies, FollowUps
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies, FollowUps, Lease
 from notifyflow.pipeline.transaction.set_use_case import SetResult
 from notifyflow.pipeline.transaction.use_case import follow_ups_of
 
@@ -111,7 +111,7 @@ class Recorder:
 
     def _release(self, unsent: Sequence[Claimed], reason: str) -> SetResult[None]:
         """Release attempts; one whose release is unknown is tried again until it is known, or its lease is over."""
-        waiting = dict(enumerate(map(_lease, unsent)))
+        waiting = dict(enumerate(each.lease for each in unsent))
         results: dict[int, Exception | None] = {}
         follow_ups = NOTHING
         tries = 0
@@ -187,10 +187,6 @@ class _Unsure(Exception):
         self.lease = lease
 
 
-def _lease(claimed: Claimed) -> Lease:
-    return Lease(attempt_id=claimed.message.attempt_id, token=claimed.token)
-
-
 def _with_doubts(leases: Sequence[Lease], done: SetResult[None]) -> SetResult[None]:
     """Return the results of a set, with ``_Unsure`` for commits that are unknown.
 
@@ -222,7 +218,7 @@ class Recordings:
     def add(self, claimed: Claimed, outcome: Outcome, took: timedelta, *, has_alternative: bool, next_takes: timedelta) -> None:
         """Add an outcome; wait for it and earlier ones if there are too many, or the next call takes too long."""
         for each in claimed.attempts:
-            recording = Recording(lease=_lease(each), outcome=outcome, has_alternative=has_alternative)
+            recording = Recording(lease=each.lease, outcome=outcome, has_alternative=has_alternative)
             self._open.append(self._recorder.add(each, recording, took))
         if len(self._open) >= _MOST_OPEN or self._recorder.is_late(self._open[0], after=next_takes):
             self.finish()

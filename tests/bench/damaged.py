@@ -6,7 +6,7 @@ import time
 from contextlib import nullcontext
 from datetime import timedelta
 
-from notifyflow.pipeline.delivery.record import Lease, Recording, record
+from notifyflow.pipeline.delivery.record import Recording, record
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, a_recipient, an_incident
 from tests.damage import Damage, damaged, release_all
@@ -42,7 +42,7 @@ def _round(driver: Driver, name: str, *, is_damaged: bool) -> float:
     with damaged(driver.deps, "notification", page.id, Damage.LINE) if is_damaged else nullcontext():
         began = time.monotonic()
         claimed = driver.claim("email", limit=PAGES + 1)
-        leases = [Lease(attempt_id=each.message.attempt_id, token=each.token) for each in claimed]
+        leases = [each.lease for each in claimed]
         settled = record(driver.deps, [Recording(lease=each, outcome=ACCEPTED) for each in leases])
         took = time.monotonic() - began
         assert settled.results.count(None) == PAGES + (not is_damaged)

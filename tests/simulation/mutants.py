@@ -46,12 +46,12 @@ from notifyflow.engine.shared_claims import Batch
 from notifyflow.errors import CommitUnknown, Contended, Refused
 from notifyflow.pipeline.delivery import callback_paths, eligibility, operations, outages, record
 from notifyflow.pipeline.delivery.claim import claim
-from notifyflow.pipeline.delivery.record import Lease, Recording
+from notifyflow.pipeline.delivery.record import Recording
 from notifyflow.pipeline.transaction import set_aside as set_aside_rows
 from notifyflow.pipeline.transaction import set_use_case, sparing, use_case
 from notifyflow.pipeline.transaction.group_commit import GroupCommit, ItemDeadline
 from notifyflow.pipeline.transaction.halving import SetPart, SetParts
-from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, Lease
 from notifyflow.pipeline.transaction.pressure import Pressure
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, _SetRun
@@ -281,10 +281,9 @@ def _record_whatever_runs(deps: Dependencies, recordings: Sequence[Recording]) -
 
 
 def _running_lease(ledger: Ledger, lease: Lease) -> Lease:
-    ref = ledger.attempts.refs([lease.attempt_id]).get(lease.attempt_id)
-    row = ledger.notifications.lock(ref.notification_id) if ref else None
+    row = ledger.notifications.find(lease.ref.notification_id, is_locked=True)
     running = [each for each in row.attempts if each.state is AttemptState.RUNNING] if row else []
-    return replace(lease, attempt_id=running[0].id, token=running[0].token) if running else lease
+    return replace(lease, ref=replace(lease.ref, attempt_id=running[0].id), token=running[0].token) if running else lease
 
 
 def _record_without_check(deps: Dependencies, recordings: Sequence[Recording]) -> SetResult[None]:

@@ -13,8 +13,9 @@ from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import StaleRow
 from notifyflow.pipeline.delivery import contents, status_updates
 from notifyflow.pipeline.transaction import set_aside, use_case
-from notifyflow.pipeline.transaction.ports import Claimed, Doubt
+from notifyflow.pipeline.transaction.ports import Claimed, Doubt, Lease
 from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.storage.ledger import AttemptRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,19 @@ def _begin(
         valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
         replaces=_replaced(tx, row, escalation, provider) if row.kind is Kind.STATUS_UPDATE else "",
     )
-    return Claimed(
-        token=attempt.token,
-        channel=row.channel,
+    ref = AttemptRef(
+        incident_id=row.incident_id,
+        escalation_id=row.escalation_id,
+        notification_id=row.id,
+        attempt_id=attempt.id,
         provider=provider,
+        provider_ref="",
+        namespace=row.namespace,
+        sent_with=attempt.sent_with,
+    )
+    return Claimed(
+        lease=Lease(ref=ref, token=attempt.token),
+        channel=row.channel,
         message=message,
         lease_until=attempt.lease_until,
         severity=row.severity,

@@ -6,28 +6,15 @@ from dataclasses import dataclass
 from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle
-from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outcome
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.delivery.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError
 from notifyflow.pipeline.delivery import decisions, outages, provider_health, receive
 from notifyflow.pipeline.delivery.receive import Carried
-from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, Lease
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, keep_apart
 from notifyflow.storage.ledger import AttemptRef
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The lease of a claimed attempt.
-
-    Attributes:
-        unsure: The follow-ups of an earlier call whose commit is unknown; None without one.
-    """
-
-    attempt_id: str
-    token: str
-    unsure: FollowUps | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,40 +90,35 @@ def _with_earlier_follow_ups(done: SetResult[None]) -> SetResult[None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _LoadedAttempts:
-    """The locked and loaded values of a set: attempts, receipts that waited for a provider's id, other attempts of the calls."""
+class _Receipts:
+    """The receipts that waited for a provider's id, by attempt, and the other attempts of their calls."""
 
-    refs: Mapping[str, AttemptRef]
     waited: Mapping[str, Sequence[Receipt]]
     carried: Carried
 
 
-def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _LoadedAttempts:
+def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Receipts:
     """Lock and load the rows for decisions about all attempts at once; receipts first, then incidents."""
-    refs = _find(tx, [each.lease for each in recordings])
-    told = [(refs[each.lease.attempt_id], each.outcome) for each in recordings if each.lease.attempt_id in refs]
-    waited = receive.match_waiting(tx, [(ref, outcome.provider_ref) for ref, outcome in told if not ref.is_sent_with_another])
+    refs = _refs([each.lease for each in recordings])
+    told = [(refs[each.lease.attempt_id], each.outcome.provider_ref) for each in recordings]
+    waited = receive.match_waiting(tx, [(ref, provider_ref) for ref, provider_ref in told if not ref.is_sent_with_another])
     carried = receive.find_carried(tx, [refs[each] for each in waited])
     receive.lock_all(tx, [(refs[each], some) for each, some in waited.items()], carried, others=refs.values())
-    return _LoadedAttempts(refs=refs, waited=waited, carried=carried)
+    return _Receipts(waited=waited, carried=carried)
 
 
-def _find(tx: Transaction, leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
-    refs = tx.ledger.attempts.refs([each.attempt_id for each in leases])
-    keep_apart([each.attempt_id in refs and refs[each.attempt_id].is_operations for each in leases])
-    return refs
+def _refs(leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
+    keep_apart([each.ref.is_operations for each in leases])
+    return {each.attempt_id: each.ref for each in leases}
 
 
-def _load_releases(tx: Transaction, releases: Sequence[Release]) -> _LoadedAttempts:
-    refs = _find(tx, [each.lease for each in releases])
-    decisions.load(tx, list(refs.values()))
-    return _LoadedAttempts(refs=refs, waited={}, carried={})
+def _load_releases(tx: Transaction, releases: Sequence[Release]) -> None:
+    decisions.load(tx, list(_refs([each.lease for each in releases]).values()))
 
 
-def _record(tx: Transaction, loaded: _LoadedAttempts, recording: Recording) -> None:
-    outcome, ref = recording.outcome, _ref(loaded, recording.lease)
-    escalation, row = decisions.lock(tx, ref)
-    attempt = _leased(row, recording.lease)
+def _record(tx: Transaction, receipts: _Receipts, recording: Recording) -> None:
+    outcome, ref = recording.outcome, recording.lease.ref
+    escalation, row, attempt = _lock(tx, recording.lease)
     moved = lifecycle.record(
         row,
         attempt.id,
@@ -148,14 +130,14 @@ def _record(tx: Transaction, loaded: _LoadedAttempts, recording: Recording) -> N
         intervals=outages.intervals(tx, row) if outcome.retry_after_s and not recording.has_alternative else (),
     )
     tx.write(row, moved, attempt=attempt.id, result=outcome.result.value, code=outcome.code, reason=outcome.reason)
-    waited = loaded.waited.get(attempt.id, ())
+    waited = receipts.waited.get(attempt.id, ())
     if not receive.has_acknowledgement(waited):  # the acknowledgement is applied first, and decides
         decisions.decide_page(tx, escalation, row, cause="recorded")
     if not ref.is_sent_with_another:  # one call reports its provider's health once
         provider_health.record_outcome(tx, row, ref.provider, outcome)
         if outcome.is_our_fault and tx.ledger.incidents.get(ref.incident_id).namespace != namespaces.OPERATIONS:
             tx.notices.append((outcome.reason or outcome.code, ref.provider))
-    receive.apply_receipts(tx, ref, waited, loaded.carried)
+    receive.apply_receipts(tx, ref, waited, receipts.carried)
 
 
 def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> Outcome:
@@ -170,26 +152,29 @@ def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> 
     return replace(outcome, provider_ref="", took_s=None) if attempt.is_sent_with_another else outcome
 
 
-def _release(tx: Transaction, loaded: _LoadedAttempts, released: Release) -> None:
-    escalation, row = decisions.lock(tx, _ref(loaded, released.lease))
-    attempt = _leased(row, released.lease)
+def _release(tx: Transaction, loaded: None, released: Release) -> None:
+    escalation, row, attempt = _lock(tx, released.lease)
     reason = {"reason": released.reason} if released.reason else {}
     tx.write(row, lifecycle.release(row, attempt.id, now=tx.now), attempt=attempt.id, **reason)
     decisions.decide_page(tx, escalation, row, cause="recorded")
 
 
-def _ref(loaded: _LoadedAttempts, lease: Lease) -> AttemptRef:
-    if lease.attempt_id not in loaded.refs:
-        raise Fenced(lease.attempt_id)
-    return loaded.refs[lease.attempt_id]
+def _lock(tx: Transaction, lease: Lease) -> tuple[EscalationFacts, NotificationFacts, AttemptFacts]:
+    """Lock the rows of an attempt.
 
-
-def _leased(row: NotificationFacts, lease: Lease) -> AttemptFacts:
-    attempt = lifecycle.find(row, lease.attempt_id)
-    if attempt.token == lease.token and attempt.state is AttemptState.RUNNING:
-        return attempt
-    if attempt.token == lease.token and lease.unsure is not None:  # an expired lease has no token
-        raise _RecordedBefore(lease.unsure)
+    Raises:
+        Fenced: When its lease is over, or it is gone, since the database is an older copy.
+        _RecordedBefore: When an earlier call recorded it.
+    """
+    if tx.ledger.notifications.is_stored(lease.ref.notification_id):
+        escalation, row = decisions.lock(tx, lease.ref)
+        for attempt in row.attempts:
+            if (attempt.id, attempt.token) != (lease.attempt_id, lease.token):  # an expired lease has no token
+                continue
+            if attempt.state is AttemptState.RUNNING:
+                return escalation, row, attempt
+            if lease.unsure is not None:
+                raise _RecordedBefore(lease.unsure)
     raise Fenced(lease.attempt_id)
 
 

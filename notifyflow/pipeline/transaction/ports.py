@@ -20,7 +20,7 @@ from notifyflow.core.limits.provider_health import DEFAULT_LIMIT, ProviderHealth
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.transaction.pressure import Pressure
-from notifyflow.storage.ledger import Due, Ledger
+from notifyflow.storage.ledger import AttemptRef, Due, Ledger
 
 if TYPE_CHECKING:
     from notifyflow.pipeline.transaction.running import Transaction
@@ -225,13 +225,29 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The lease of a claimed attempt; ``record`` and ``release`` require it.
+
+    Attributes:
+        unsure: The follow-ups of an earlier call whose commit is unknown; None without one.
+    """
+
+    ref: AttemptRef
+    token: str
+    unsure: FollowUps | None = None
+
+    @property
+    def attempt_id(self) -> str:
+        """The attempt."""
+        return self.ref.attempt_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
     """An attempt that its claimer may make now; its row is committed.
 
     Attributes:
-        token: The lease's; ``record`` and ``release`` require it.
         channel: The channel that carries the message.
-        provider: Which of the channel's providers.
         message: The message to send.
         lease_until: The claimer must have recorded or released the attempt by then.
         severity: The round's.
@@ -239,9 +255,8 @@ class Claimed:
         carried: The other attempts of the same call; the message is a bundle then, and theirs are not sent.
     """
 
-    token: str
+    lease: Lease
     channel: str
-    provider: str
     message: OutboundMessage
     lease_until: datetime
     severity: Severity
@@ -252,6 +267,11 @@ class Claimed:
     def attempts(self) -> tuple["Claimed", ...]:
         """The attempt and the others of its call; each is recorded or released."""
         return (self, *self.carried)
+
+    @property
+    def provider(self) -> str:
+        """Which of the channel's providers."""
+        return self.lease.ref.provider
 
     def ids(self) -> dict[str, str]:
         """Return its ids for the log."""

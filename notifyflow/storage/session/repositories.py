@@ -5,6 +5,7 @@ from typing import Generic
 
 from notifyflow.core.delivery.facts import MACHINE_NAMES
 from notifyflow.storage.session.rows import BY_ID, M, Reader, first, must_exist
+from notifyflow.storage.session.statements import Unread
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 
 
@@ -47,6 +48,10 @@ class MachineRepository(Repository, Generic[M]):
         """
         return self._readable(self.find(row_id, is_locked=True), row_id)
 
+    def is_stored(self, row_id: str) -> bool:
+        """Lock a row, and return whether it exists, readable or not."""
+        return self.find(row_id, is_locked=True) is not None or self._unread(row_id) is not None
+
     def lock_many(self, row_ids: Collection[str]) -> None:
         """Lock and load rows, by id."""
         if row_ids:
@@ -57,7 +62,9 @@ class MachineRepository(Repository, Generic[M]):
         self._unit.read(self.facts, BY_ID[self.facts](sorted(row_ids)))
 
     def _readable(self, found: M | None, row_id: str) -> M:
-        unread = self._unit.unread_of(MACHINE_NAMES[self.facts], row_id) if found is None else None
-        if unread is not None:
+        if found is None and (unread := self._unread(row_id)) is not None:
             raise unread.error()
         return must_exist(found, MACHINE_NAMES[self.facts], row_id)
+
+    def _unread(self, row_id: str) -> Unread | None:
+        return self._unit.unread_of(MACHINE_NAMES[self.facts], row_id)

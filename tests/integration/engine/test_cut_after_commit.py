@@ -19,7 +19,7 @@ from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.engine.recording import Recorder
 from notifyflow.engine.shared_claims import Batch, Claimer
 from notifyflow.pipeline.delivery.notify import Submitted
-from notifyflow.pipeline.delivery.record import Lease, Recording
+from notifyflow.pipeline.delivery.record import Recording
 from notifyflow.pipeline.transaction.ports import Claimed, FollowUps
 from notifyflow.service.delivery.submissions import Submissions
 from notifyflow.service.delivery.use_cases import UseCases
@@ -111,9 +111,7 @@ def test_outcomes_are_recorded_once_and_what_follows_is_reported(scene: Scene) -
         key = f"a-{number}"
         scene.driver.notify(an_incident(key), *(a_recipient(who, "email", "sms") for who in ("ada", "ben")))
         claimed = scene.driver.claim("email")
-        recordings = [
-            Recording(lease=Lease(attempt_id=each.message.attempt_id, token=each.token), outcome=REFUSED) for each in claimed
-        ]
+        recordings = [Recording(lease=each.lease, outcome=REFUSED) for each in claimed]
         opened = [recorder.add(each, what, timedelta()) for each, what in zip(claimed, recordings, strict=True)]
         try:
             recorder.wait_for(opened[:1])

@@ -12,7 +12,7 @@ import pytest
 from notifyflow.core.delivery.model import NotificationState, Severity
 from notifyflow.engine.shared_claims import Batch, Claimer
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline.delivery.record import Lease, Release, release
+from notifyflow.pipeline.delivery.record import Release, release
 from notifyflow.pipeline.transaction.ports import Claimed, FollowUps
 from notifyflow.storage.ledger import Ledger
 from tests.builders import a_recipient, an_incident
@@ -93,7 +93,7 @@ class Scene:
 
     def _release(self, unsent: Sequence[Claimed]) -> None:
         self.released += unsent
-        leases = [Lease(attempt_id=each.message.attempt_id, token=each.token) for each in unsent]
+        leases = [each.lease for each in unsent]
         release(self.driver.deps, [Release(lease=each) for each in leases])
 
 

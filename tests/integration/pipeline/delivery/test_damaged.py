@@ -23,7 +23,7 @@ from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.pipeline.delivery.receive import Received, receive_all
-from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
+from notifyflow.pipeline.delivery.record import Recording, Release, record, release
 from notifyflow.pipeline.transaction.ports import Claimed, ReceiptMatch
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, a_contact, a_recipient, an_incident
@@ -92,7 +92,7 @@ class Field:
         }
 
     def recordings(self, claimed: Sequence[Claimed], outcome: Outcome = ACCEPTED) -> list[Recording]:
-        return [Recording(lease=Lease(attempt_id=each.message.attempt_id, token=each.token), outcome=outcome) for each in claimed]
+        return [Recording(lease=each.lease, outcome=outcome) for each in claimed]
 
     def accept(self) -> list[Claimed]:
         claimed = list(self.driver.claim("email", providers=["twilio"]))

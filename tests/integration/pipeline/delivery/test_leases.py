@@ -1,5 +1,6 @@
 """Claiming: who may send, who may record, and what becomes of a worker that vanishes."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from notifyflow.core.delivery.model import AttemptState, Ended, EscalationState, NotificationState, Result, Severity
 from notifyflow.core.messages import links
 from notifyflow.errors import Fenced
-from notifyflow.pipeline.delivery.record import Lease, Recording, record
+from notifyflow.pipeline.delivery.record import Recording, Release, record, release
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, REFUSED, UNKNOWN, a_recipient, an_incident
 from tests.driver import Driver
@@ -48,9 +49,14 @@ def test_only_the_holder_of_the_token_may_record(driver: Driver) -> None:
     assert driver.pages()["email"].state is NotificationState.SENT
 
 
-def test_an_attempt_that_is_not_ours_cannot_be_recorded(driver: Driver) -> None:
-    lease = Lease(attempt_id="f" * 32, token="token")
-    (error,) = record(driver.deps, [Recording(lease=lease, outcome=ACCEPTED)]).results
+@pytest.mark.parametrize("gone", ["notification_id", "attempt_id"])
+def test_what_an_older_copy_of_the_database_does_not_have_can_neither_be_recorded_nor_released(driver: Driver, gone: str) -> None:
+    driver.notify(None, a_recipient("ada", "email"), a_recipient("ben", "email"))
+    lost, kept = (each.lease for each in driver.claim("email", limit=2))
+    lost = replace(lost, ref=replace(lost.ref, **{gone: "f" * 32}))
+    done = record(driver.deps, [Recording(lease=each, outcome=ACCEPTED) for each in (lost, kept)])
+    assert [type(each) for each in done.results] == [Fenced, type(None)]
+    (error,) = release(driver.deps, [Release(lease=lost)]).results
     assert isinstance(error, Fenced)
 
 
@@ -74,7 +80,7 @@ def test_an_expired_lease_becomes_a_doubt_and_its_worker_is_fenced_off(driver: D
     with pytest.raises(Fenced):
         driver.record(paused)
     (again,) = driver.claim("email")
-    assert again.token != paused.token
+    assert again.lease.token != paused.lease.token
     driver.record(again)
     assert [attempt.is_doubted for attempt in driver.pages()["email"].attempts] == [True, False]
 

@@ -25,7 +25,7 @@ from notifyflow.errors import Contended, Fenced, IdempotencyMismatch, StorageErr
 from notifyflow.pipeline.delivery import operations
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.delivery.receive import MISSED, Received, receive_all
-from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
+from notifyflow.pipeline.delivery.record import Recording, Release, record, release
 from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, ReceiptMatch
 from notifyflow.pipeline.transaction.running import Transaction
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 def _recording(claimed: Claimed, outcome: Any = ACCEPTED) -> Recording:
-    return Recording(lease=Lease(attempt_id=claimed.message.attempt_id, token=claimed.token), outcome=outcome)
+    return Recording(lease=claimed.lease, outcome=outcome)
 
 
 def test_two_failures_of_one_escalation_in_one_set_open_its_next_tier_once(driver: Driver) -> None:
@@ -243,7 +243,7 @@ def test_a_single_item_that_others_are_in_the_way_of_is_tried_for_as_long_as_the
 def test_all_are_released_at_once(driver: Driver) -> None:
     driver.notify(an_incident(), *(a_recipient(f"p{number}", "email") for number in range(5)))
     claimed = driver.claim("email")
-    leases = [Lease(attempt_id=each.message.attempt_id, token=each.token) for each in claimed]
+    leases = [each.lease for each in claimed]
     settled = release(driver.deps, [Release(lease=each) for each in leases])
     assert settled.results == (None,) * 5
     assert len(settled.follow_ups.due) == 5
@@ -258,9 +258,9 @@ def test_a_set_needs_as_many_statements_as_one_item(driver: Driver, people: int,
     claims = len(counted)
     record(driver.deps, [_recording(each, BUSY) for each in claimed])
     assert len(claimed) == people
-    assert opened <= 12
-    assert claims - opened <= 26
-    assert len(counted) - claims <= 20
+    assert opened <= 9
+    assert claims - opened <= 15
+    assert len(counted) - claims <= 12
 
 
 def _received(event_id: str, result: Result | None, **named: Any) -> Received:
@@ -359,7 +359,7 @@ def test_receipts_need_as_many_statements_as_one(driver: Driver, people: int, co
     receive_all(driver.deps, [*some, *(Received(each.receipt, "raw") for each in some)])
     first = len(counted)
     receive_all(driver.deps, [Received(each.receipt, "raw") for each in some])
-    assert first - before <= 17
+    assert first - before <= 15
     assert len(counted) - first <= 6
 
 
@@ -378,7 +378,7 @@ def test_receipts_that_were_missed_need_as_many_statements_as_one(driver: Driver
         driver.store.run(lambda ledger, one=receipt: ledger.inbox.add(one, raw="raw", at=driver.clock.now()))
     before = len(counted)
     assert MISSED.run(driver.deps, missed).results == (None,) * people
-    assert len(counted) - before <= 16
+    assert len(counted) - before <= 13
     assert {driver.pages(each)["email"].state for each in names} == {NotificationState.DELIVERED}
 
 
@@ -426,8 +426,8 @@ def test_a_sweep_needs_a_bounded_number_of_statements(driver: Driver, people: in
     deciding = len(counted)
     opened = driver.sweep()
     assert sum(due.channel == "sms" for due in opened.due) == people
-    assert expired - expiring <= 45
-    assert len(counted) - deciding <= 45
+    assert expired - expiring <= 32
+    assert len(counted) - deciding <= 30
 
 
 def test_a_sweep_ends_pages_that_are_too_old(driver: Driver) -> None:
