@@ -490,3 +490,10 @@ cloud_events = st.fixed_dictionaries(
     dict.fromkeys(("id", "source", "type"), any_text.filter(bool) | st.sampled_from(_WORDS[:9])),
     optional=dict.fromkeys(("subject", "time", "data", "data_base64", "datacontenttype", "severity", "ext"), json_values),
 )
+
+
+def forms() -> st.SearchStrategy[dict[str, object]]:
+    """Forms as a provider's SDK gives them: a value, none, or a list of values."""
+    value = st.none() | st.text() | st.binary() | st.integers() | st.booleans() | st.floats()
+    several = st.lists(value) | st.tuples(value, value) | st.lists(st.lists(st.text()))
+    return st.dictionaries(st.text(), value | several, min_size=1)

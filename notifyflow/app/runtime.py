@@ -40,7 +40,7 @@ POLL_EVERY_S = 0.05
 _LIBRARIES = (  # what the first text that is cut imports, the first request, message, line of the log, and count of the figures
     *(
         "regex",
-        "notifyflow.channels.http.sessions",
+        "notifyflow.channels.http.pools",
         "notifyflow.channels.template_folder",
         "structlog",
         "notifyflow.storage.metrics.rollup",

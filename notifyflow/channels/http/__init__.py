@@ -17,7 +17,7 @@ from notifyflow.errors import PermanentProviderError, ProviderError
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
-    from notifyflow.channels.http.sessions import Sessions
+    from notifyflow.channels.http.pools import Pools
 
 _LIMIT_BYTES = 65_536
 _LONGEST_LIST_BYTES = 1_048_576
@@ -53,7 +53,7 @@ class HttpResponse:
     """A response over HTTP.
 
     Attributes:
-        headers: Case-insensitive, from ``requests``.
+        headers: Case-insensitive.
         body: At most 64 KiB, or as much of a list as was asked for; less if the connection broke.
     """
 
@@ -131,7 +131,7 @@ class Http:
         self._settings = settings
         self._guard = guard
         self._lock = threading.Lock()
-        self._sessions: Sessions | None = None
+        self._pools: Pools | None = None
 
     def post(
         self,
@@ -153,7 +153,7 @@ class Http:
         if json is not None:
             headers = {**(headers or {}), "Content-Type": "application/json; charset=utf-8"}
             body = jsonlib.dumps(json, ensure_ascii=False).encode("utf-8", "replace")
-        return self._request("POST", url, headers, data=form if body is None else body, auth=auth)
+        return self._request("POST", url, headers, form=form, body=body, auth=auth)
 
     def get(
         self,
@@ -165,7 +165,7 @@ class Http:
         limit_bytes: int = _LONGEST_LIST_BYTES,
     ) -> HttpResponse:
         """Get once, and read at most ``limit_bytes`` of the response, 1 MiB by default; it raises what ``post`` raises."""
-        return self._request("GET", url, headers, limit_bytes=limit_bytes, params=query, auth=auth)
+        return self._request("GET", url, headers, limit_bytes=limit_bytes, query=query, auth=auth)
 
     def _request(
         self, method: str, url: str, headers: Mapping[str, str] | None, *, limit_bytes: int = _LIMIT_BYTES, **arguments: Any
@@ -175,18 +175,17 @@ class Http:
                 self._guard.check(url)
             except ValueError as error:
                 raise PermanentProviderError(f"the address {error}", code="address") from error
-        headers = {"Accept-Encoding": "identity", **(headers or {})}
         return self._loaded().request(method, url, headers, limit_bytes=limit_bytes, **arguments)
 
     def close(self) -> None:
-        """Close the sessions of all threads."""
-        if self._sessions is not None:
-            self._sessions.close()
+        """Close the connections of all threads."""
+        if self._pools is not None:
+            self._pools.close()
 
-    def _loaded(self) -> "Sessions":
+    def _loaded(self) -> "Pools":
         with self._lock:
-            if self._sessions is None:
-                from notifyflow.channels.http.sessions import Sessions
+            if self._pools is None:
+                from notifyflow.channels.http.pools import Pools
 
-                self._sessions = Sessions(self._settings, self._guard)
-            return self._sessions
+                self._pools = Pools(self._settings, self._guard)
+            return self._pools

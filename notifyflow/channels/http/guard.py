@@ -1,8 +1,8 @@
 """Validates outgoing URLs from users, and resolves their hosts.
 
-The rules: https on port 443, a host that the channel knows, and an address on the public internet. A host is resolved once, and
-the connection goes to that address, so that a second DNS response cannot redirect it. ``trusted_endpoints`` (``host:port``) are
-exempt; nothing else weakens the rules.
+The rules: https on port 443, a host that the channel knows, and an address on the public internet. A host is resolved once for
+each connection, which goes to an address of that response, so that no second DNS response redirects it. ``trusted_endpoints``
+(``host:port``) are exempt; nothing else weakens the rules.
 """
 
 import re
@@ -107,21 +107,28 @@ class Guard:
         if self._hosts and not any(host.endswith(known) if known.startswith(".") else host == known for known in self._hosts):
             raise ValueError(f"leads to a host that is none of {', '.join(self._hosts)}")
 
-    def resolve(self, host: str, port: int) -> str:
-        """Resolve a host to the one address that may be connected to.
+    def resolve(self, host: str, port: int) -> list[str]:
+        """Resolve a host to the addresses that may be connected to.
 
         Raises:
             TemporaryProviderError: When the DNS does not respond.
             PermanentProviderError: When any address of the host is not public.
         """
+        if f"{host}:{port}" in self._trusted:
+            return look_up(host, port)
         try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = look_up(host, port)
         except OSError as error:
             raise TemporaryProviderError("the host's name could not be resolved", code="dns") from error
-        addresses = [str(answer[4][0]) for answer in answers]
         if not all(is_public(ip_address(address.partition("%")[0])) for address in addresses):
             raise PermanentProviderError("the host's address is not on the public internet", code="private_address")
-        return addresses[0]
+        return addresses
+
+
+def look_up(host: str, port: int | None) -> list[str]:
+    """Return the addresses of a host, in the order of the resolver."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def _spelt_address(host: str) -> IPv4Address | IPv6Address | None:

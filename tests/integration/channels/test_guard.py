@@ -2,15 +2,16 @@
 
 import gzip
 import ssl
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-import requests
+from urllib3.exceptions import SSLError
 
 from notifyflow.channels.http import Http
 from notifyflow.channels.http.guard import Guard
-from notifyflow.channels.http.pinning import PinnedAdapter
-from notifyflow.errors import PermanentProviderError, TemporaryProviderError, UnknownOutcomeError
+from notifyflow.channels.http.pools import Pools
+from notifyflow.errors import PermanentProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 from notifyflow.testing.scripted_http import DRIP, DRIP_HEADERS, http_server
 
@@ -18,26 +19,44 @@ from notifyflow.testing.scripted_http import DRIP, DRIP_HEADERS, http_server
 class Loopback(Guard):
     """Resolves every host to this machine."""
 
-    def resolve(self, host: str, port: int) -> str:
-        return "127.0.0.1"
+    def resolve(self, host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
 
 
-def get(url: str, authority: Path) -> int:
-    with requests.Session() as session:
-        session.trust_env = False
-        session.mount("https://", PinnedAdapter(Loopback()))
-        return session.post(url, verify=str(authority), timeout=10).status_code
+def post(url: str, authority: Path) -> int:
+    settings = Settings.from_variables({"NOTIFYFLOW_CA_BUNDLE": str(authority)})
+    with closing(Pools(settings, Loopback())) as pools:
+        return pools.request("POST", url, None, limit_bytes=100).status
 
 
 def test_the_resolved_address_is_connected_to_and_the_hosts_name_is_verified(
     certificate: ssl.SSLContext, authority: Path
 ) -> None:
     with http_server(certificate) as server:
-        assert get(f"https://hooks.slack.com:{server.port}/services/1", authority) == 200
+        assert post(f"https://hooks.slack.com:{server.port}/services/1", authority) == 200
         (request,) = server.requests
         assert request.headers["Host"] == f"hooks.slack.com:{server.port}"
-        with pytest.raises(requests.exceptions.SSLError):
-            get(f"https://other.slack.com:{server.port}/services/1", authority)
+        with pytest.raises(TemporaryProviderError) as raised:
+            post(f"https://other.slack.com:{server.port}/services/1", authority)
+        assert isinstance(raised.value.__cause__, SSLError)
+        assert len(server.requests) == 1
+
+
+def test_an_address_that_does_not_answer_gives_way_to_the_next_one_of_the_host() -> None:
+    class TwoAddresses(Guard):
+        def resolve(self, host: str, port: int) -> list[str]:
+            return ["127.0.0.3", "127.0.0.1"]
+
+    with http_server() as server, closing(Pools(Settings.from_variables({}), TwoAddresses())) as pools:
+        assert pools.request("POST", f"http://two.example:{server.port}/", None, limit_bytes=100).status == 200
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example.com", "two..dots.example.com"])
+def test_a_host_that_no_dns_can_have_is_the_fault_of_its_author(host: str) -> None:
+    for guard, kind in ((Guard(), PermanentProviderError), (None, RefusedUsError)):
+        with closing(Http(Settings.from_variables({}), guard=guard)) as http, pytest.raises(kind) as raised:
+            http.post(f"https://{host}/", json={})
+        assert raised.value.code == "address"
 
 
 @pytest.mark.parametrize(

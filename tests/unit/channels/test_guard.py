@@ -1,10 +1,12 @@
 """Which URLs and addresses may be asked."""
 
+import socket
 from ipaddress import ip_address
 
 import pytest
 
 from notifyflow.channels.http.guard import Guard, endpoint_faults, is_public
+from notifyflow.errors import PermanentProviderError
 
 GUARD = Guard(hosts=("hooks.slack.com", ".logic.azure.com"), trusted_endpoints=("127.0.0.1:8080", "lab.example.com:443"))
 
@@ -96,3 +98,25 @@ def test_a_base_url_is_https_unless_its_endpoint_is_trusted() -> None:
     assert not endpoint_faults("TWILIO_BASE_URL", "http://127.0.0.1:8080", ("127.0.0.1:8080",))
     (fault,) = endpoint_faults("TWILIO_BASE_URL", "http://127.0.0.1:8080", ())
     assert fault.where == "NOTIFYFLOW_TWILIO_BASE_URL"
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Let the resolver know these addresses of every host."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+
+def test_a_host_is_resolved_to_all_its_addresses_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "8.8.8.8", "1.1.1.1", "8.8.8.8")
+    assert Guard().resolve("hooks.example.com", 443) == ["8.8.8.8", "1.1.1.1"]
+
+
+@pytest.mark.parametrize("addresses", [("8.8.8.8", "10.0.0.1"), ("10.0.0.1", "8.8.8.8"), ("fe80::1%eth0",)])
+def test_one_address_that_is_not_public_rules_its_host_out(addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, *addresses)
+    with pytest.raises(PermanentProviderError) as raised:
+        Guard().resolve("hooks.example.com", 443)
+    assert raised.value.code == "private_address"
+    assert Guard(trusted_endpoints=["Hooks.example.com:443"]).resolve("hooks.example.com", 443) == list(addresses)
+    with pytest.raises(PermanentProviderError):
+        Guard(trusted_endpoints=["hooks.example.com:444"]).resolve("hooks.example.com", 443)

@@ -1,12 +1,16 @@
 """How responses are read, without a network."""
 
 import pytest
+from hypothesis import given
+from requests import Request
 
 from notifyflow.channels.http import Http, HttpResponse, refusal, retry_after_s
 from notifyflow.channels.http.guard import Guard
+from notifyflow.channels.http.pools import encode
 from notifyflow.channels.tables import Row, Verdict, table
 from notifyflow.errors import PermanentProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
+from tests.strategies import forms
 
 DATE = "Wed, 25 Nov 2026 16:00:00 GMT"
 
@@ -66,3 +70,9 @@ def test_a_code_has_one_row_in_a_table() -> None:
     row = Row("1", Verdict.OURS, "x", "y")
     with pytest.raises(ValueError, match="two rows"):
         table(row, row)
+
+
+@given(forms())
+def test_a_form_is_encoded_as_requests_does_it(form: dict[str, object]) -> None:
+    expected = Request("POST", "https://example.com", data=form).prepare().body
+    assert encode(form).decode() == expected

@@ -1,11 +1,14 @@
-"""Gives a request one time for everything, from the first connection to the last byte of the response.
+"""Makes connections that go only where the guard allows, and that give a request one time for everything.
 
-requests and urllib3 begin a time-out anew with each address, each step of a connection and each byte, so that a server that sends
+A connection asks its guard for the addresses of its host, and connects to one of these; TLS and the Host header name the host.
+The time of a request runs from the first connection to the last byte of the response.
+urllib3 begins a time-out anew with each address, each step of a connection and each byte, so that a server that sends
 in drops holds a thread for as long as it likes. The connect time-out still bounds each step of connecting, and the read time-out
 the whole response; what is left of the request's own time bounds all of them. Only the look-up of a name keeps the resolver's
 time-outs.
 """
 
+import functools
 import io
 import socket
 import ssl
@@ -14,41 +17,37 @@ import time
 from http.client import HTTPResponse
 from typing import Any
 
-from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from requests.utils import get_auth_from_url
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, make_headers
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import LocationParseError, NewConnectionError
+from urllib3.util.connection import create_connection
+
+from notifyflow.channels.http.guard import Guard, look_up
 
 _PIECE_BYTES = 16_384
 _running = threading.local()
 """The request that a thread makes: ``until`` is when its time is over."""
 
 
-class TimedAdapter(HTTPAdapter):
-    """Retries nothing, and ends a request after the connect and the read time-out together."""
+def begin(time_s: float) -> None:
+    """Begin the time of a request that this thread makes; it ends with the last byte of the response."""
+    _running.until = time.monotonic() + time_s
 
-    def __init__(self) -> None:
-        super().__init__(max_retries=0)
 
-    def send(  # type: ignore[override]  # requests gives the rest by name
-        self, request: PreparedRequest, *, timeout: Any, **options: Any
-    ) -> Response:
-        """Begin the time of a request; its response is read by the same thread."""
-        connect_s, read_s = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        _running.until = time.monotonic() + connect_s + read_s
-        return super().send(request, timeout=timeout, **options)
+def make_login(login: tuple[str, str], header: str = "Authorization") -> dict[str, str]:
+    """Return the header for a user's name and password, none if both are empty."""
+    return {header: str(make_headers(basic_auth=":".join(login))["authorization"])} if any(login) else {}
 
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Let the pools make our connections (urllib3: ``PoolManager.pool_classes_by_scheme``)."""
-        super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
 
-    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
-        """Let the pools of a proxy make our connections, too."""
-        manager = super().proxy_manager_for(*arguments, **options)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
+def make_pools(guard: Guard | None, proxy: str = "", **options: Any) -> PoolManager:
+    """Make pools of connections that retry nothing, verify TLS, and connect only where the guard allows it."""
+    options |= {"retries": False, "cert_reqs": "CERT_REQUIRED"}
+    headers = make_login(get_auth_from_url(proxy), "Proxy-Authorization")
+    pools = ProxyManager(proxy, proxy_headers=headers, **options) if proxy else PoolManager(**options)
+    classes: Any = {"http": functools.partial(_Pool, guard=guard), "https": functools.partial(_TlsPool, guard=guard)}
+    pools.pool_classes_by_scheme = classes
+    return pools
 
 
 def _left_s() -> float:
@@ -124,26 +123,32 @@ class _TimedResponse(HTTPResponse):
 class _TimedConnection(HTTPConnection):
     response_class = _TimedResponse
 
+    def __init__(self, *arguments: Any, guard: Guard | None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._guard = guard
+
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers."""
-        host, step_s = self._dns_host, self.timeout
-        addresses = _addresses(host, self.port)
+        """Connect to the first address that answers, of those that the guard allows."""
         try:
+            addresses = self._find_addresses()
             while True:
-                self._dns_host, self.timeout = addresses.pop(0), self._step_s()
                 try:
-                    sock = super()._new_conn()
-                except (NewConnectionError, ConnectTimeoutError):
+                    sock = create_connection((addresses.pop(0), self.port), self._step_s(), socket_options=self.socket_options)
+                except OSError:
                     if not addresses:
                         raise
                 else:
                     break
-        except TimeoutError as error:
-            raise ConnectTimeoutError(self, str(error)) from error
-        finally:
-            self._dns_host, self.timeout = host, step_s
-        sock.settimeout(self._step_s())
+            sock.settimeout(self._step_s())
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
+        except UnicodeError as error:
+            raise LocationParseError(self.host) from error
         return sock
+
+    def _find_addresses(self) -> list[str]:
+        host = self._dns_host.strip("[]")
+        return look_up(host, self.port) if self._guard is None else self._guard.resolve(host, self.port)
 
     def _tunnel(self) -> None:
         super()._tunnel()
@@ -176,15 +181,3 @@ class _Pool(HTTPConnectionPool):
 
 class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TimedTlsConnection
-
-
-def _addresses(host: str, port: int | None) -> list[str]:
-    """Return the addresses of a host; of an unknown one its name, which urllib3 then refuses."""
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return [host]
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-_POOLS = {"http": _Pool, "https": _TlsPool}
