@@ -1,7 +1,7 @@
 """The content of messages, the same for all channels; each channel renders it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from notifyflow.core.messages.looks import Look
 
 _OPERATIONS = "your operations team"
 _NOTICE_LIMIT = 80
+_GIVEN = tuple(Incident.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +144,15 @@ def compose(
     occurred_at = incident.occurred_at or round_started_at
     zone = ZoneInfo(contact.timezone)
     local = occurred_at.astimezone(zone)
-    held_up = counted(due_at, now, quiet.paused_intervals(contact, severity, since=due_at, until=now))
     is_page = kind is Kind.PAGE
+    held_up = now - due_at
+    if is_page and held_up > delayed_after:  # quiet hours can only shorten it
+        held_up = counted(due_at, now, quiet.paused_intervals(contact, severity, since=due_at, until=now))
     told = clean(incident)
     acknowledger = text.one_line(acknowledged_by) or "somebody"
     changed = {"key": text.one_line(told.key), "severity": severity, "body": told.body or "", "labels": told.labels or {}}
     return Content(
-        **{each.name: getattr(told, each.name) for each in fields(told)} | changed,
+        **{name: getattr(told, name) for name in _GIVEN} | changed,
         kind=kind,
         recipient_name=text.one_line(contact.name),
         occurred=text.instant(local, now=now),
