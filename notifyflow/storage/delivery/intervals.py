@@ -4,8 +4,7 @@ An outage is a period without sweeps. The one row that has not ended begins at t
 ends much later.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +20,7 @@ from notifyflow.storage.tables import EscalationRow, OutageRow, PausedIntervalRo
 
 _QUARANTINED = "incident"
 """The scope of an incident's quarantine."""
+_OUTAGE = "outage"
 _KEPT_FOR = timedelta(days=30)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=3)
@@ -46,7 +46,7 @@ def _intervals(param: Parameters) -> Any:
     quarantined = QuarantineRow.select(
         SQL("'incident'"), QuarantineRow.incident_id, QuarantineRow.quarantined_at, SQL("NULL"), SQL("TRUE")
     )
-    outages = OutageRow.select(SQL("'outage'"), SQL("''"), OutageRow.began_at, OutageRow.ended_at, SQL("TRUE"))
+    outages = OutageRow.select(SQL(f"'{_OUTAGE}'"), SQL("''"), OutageRow.began_at, OutageRow.ended_at, SQL("TRUE"))
     parts = (
         quarantined.where(param.any_of(QuarantineRow.incident_id)),
         ended.where(PausedIntervalRow.scope == SQL("'all'"), PausedIntervalRow.ended_at > param(PausedIntervalRow.ended_at)),
@@ -75,16 +75,11 @@ _NOTE_SWEEP = Statement(lambda param: OutageRow.update(began_at=param(OutageRow.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """The rows that a transaction has read.
+    """The intervals that a transaction has read: of some incidents all, and of everything those that ended after an instant."""
 
-    Attributes:
-        since: Pauses of everything and outages are those that ended after this instant.
-    """
-
+    incident_ids: frozenset[str]
     since: datetime
-    pauses: Sequence[dict[str, Any]]
-    outages: Sequence[dict[str, Any]]
-    quarantines: Mapping[str, Sequence[dict[str, Any]]]
+    rows: Sequence[dict[str, Any]]
 
 
 class Intervals(Repository):
@@ -92,7 +87,6 @@ class Intervals(Repository):
 
     def of(self, incident_id: str, *, since: datetime, now: datetime) -> tuple[PausedInterval, ...]:
         """Read the paused intervals of an incident, including those of everything, that ended after an instant; not locked."""
-        known = self._read([incident_id], since)
         return tuple(
             PausedInterval(
                 began_at=row["began_at"],
@@ -100,35 +94,33 @@ class Intervals(Repository):
                 is_for_critical=row["is_for_critical"],
                 is_quarantined=row["scope"] == _QUARANTINED,
             )
-            for row in (*known.pauses, *known.quarantines[incident_id])
-            if row["ended_at"] is None or row["ended_at"] > since
+            for row in self._read(frozenset([incident_id]), since)
+            if (row["scope"] == "all" or row["name"] == incident_id) and (row["ended_at"] is None or row["ended_at"] > since)
         )
 
     def load(self, incident_ids: Collection[str], *, now: datetime) -> None:
         """Load the intervals of incidents, with those of everything in the last days, at once; not locked."""
         if incident_ids:
-            self._read(incident_ids, now)
-
-    def _read(self, incident_ids: Collection[str], since: datetime) -> _Known:
-        """Return the intervals of incidents, and those of everything since an instant; what was read is read once."""
-        known: _Known | None = self._unit.unlocked.get(_KNOWN)
-        quarantines = dict(known.quarantines) if known else {}
-        missing = sorted(set(incident_ids) - quarantines.keys())
-        if known is not None and known.since <= since and not missing:
-            return known
-        since = known.since if known is not None and known.since <= since else since - _AHEAD
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in self._unit.rows(_INTERVALS(_EARLIEST, missing, missing, since, since, since)):
-            found[row["name"] if row["scope"] == _QUARANTINED else row["scope"]].append(row)
-        quarantines |= {each: found[each] for each in missing}
-        known = _Known(since=since, pauses=found["all"], outages=found["outage"], quarantines=quarantines)
-        self._unit.unlocked[_KNOWN] = known
-        return known
+            self._read(frozenset(incident_ids), now)
 
     def quarantined_among(self, incident_ids: Collection[str], *, now: datetime) -> frozenset[str]:
         """Return the incidents that are quarantined; not locked."""
-        quarantines = self._read(incident_ids, now).quarantines
-        return frozenset(each for each in incident_ids if any(row["ended_at"] is None for row in quarantines[each]))
+        rows = self._read(frozenset(incident_ids), now)
+        return frozenset(row["name"] for row in rows if row["scope"] == _QUARANTINED and row["ended_at"] is None) & {
+            *incident_ids
+        }
+
+    def _read(self, incident_ids: frozenset[str], since: datetime) -> Sequence[dict[str, Any]]:
+        """Return the intervals of incidents, and those of everything since an instant; what a transaction has read stays."""
+        known: _Known | None = self._unit.unlocked.get(_KNOWN)
+        if known is None or known.since > since or not incident_ids <= known.incident_ids:
+            early = since - _AHEAD
+            if known is not None:
+                incident_ids, early = incident_ids | known.incident_ids, min(early, known.since)
+            ids = sorted(incident_ids)
+            rows = self._unit.rows(_INTERVALS(_EARLIEST, ids, ids, early, early, early))
+            known = self._unit.unlocked[_KNOWN] = _Known(incident_ids=incident_ids, since=early, rows=rows)
+        return known.rows
 
     def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
         """Read the pauses that are not over."""
@@ -157,10 +149,10 @@ class Intervals(Repository):
 
     def outages(self, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
         """Read the outages that ended after an instant, and the current one, if any; not locked."""
-        recent = (row for row in self._read((), since).outages if row["ended_at"] is None or row["ended_at"] > since)
         each = (
             Outage(began_at=row["began_at"], ended_at=row["ended_at"]) if row["ended_at"] else outage_since(row["began_at"], now)
-            for row in recent
+            for row in self._read(frozenset(), since)
+            if row["scope"] == _OUTAGE and (row["ended_at"] is None or row["ended_at"] > since)
         )
         return tuple(outage for outage in each if outage is not None)
 
