@@ -64,7 +64,7 @@ _CARRIED = """
     LEFT JOIN notifyflow_contact c ON c.incident_id = e.incident_id AND c.recipient_id = e.recipient_id WHERE a.id = ?
 """
 _WITHIN = """
-    SELECT COUNT(*) FROM notifyflow_attempt
+    SELECT id FROM notifyflow_attempt
     WHERE provider = ? AND started_at > ? AND started_at <= ? AND COALESCE(sent_with, id) = id
 """
 _CALL = "SELECT COALESCE(sent_with, id) FROM notifyflow_attempt WHERE id = ?"
@@ -202,7 +202,9 @@ class Checks:
         limit = self._operators.limits.get(provider)
         if limit is not None:
             since = instant_text(datetime.fromisoformat(at) - _MINUTE)
-            ((count,),) = self._database.look(_WITHIN, provider, since, at)
+            within = self._database.look(_WITHIN, provider, since, at)  # by clocks that may have stood
+            now_s = self._world.now_s
+            count = sum(now_s - self._claimed_s.get(each, now_s) < _MINUTE.total_seconds() for (each,) in within)
             require(count <= limit, f"limit: {what}, the {count}. within a minute; its limit is {limit}")
         paused = self._operators.paused(channel, provider, is_urgent=severity == Severity.CRITICAL, before_s=session.began_s)
         require(not paused, f"pause: {what}, which is paused")
