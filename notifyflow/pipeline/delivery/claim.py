@@ -166,7 +166,7 @@ def _call(tx: Transaction, candidate: Candidate) -> Hashable:
 
 def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> Candidate | None:
     escalation = tx.ledger.escalations.get(row.escalation_id)
-    if row.times_aside and endings.is_overtaken(row, escalation):
+    if endings.is_overtaken(row, escalation):
         claiming.overtaken.append(row)
         return None
     contact = incident_events.receiver(tx, row, escalation)

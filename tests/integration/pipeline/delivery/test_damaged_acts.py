@@ -14,10 +14,11 @@ from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.messages.links import sign
 from notifyflow.core.messages.replies import Effect, Intent, Reply
 from notifyflow.errors import DamagedIncident
+from notifyflow.pipeline.delivery.record import Recording, record
 from notifyflow.pipeline.inbound import RoutedRequest, handle
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.storage.store import Store
-from tests.builders import KEY, a_contact, a_recipient, an_incident
+from tests.builders import BUSY, KEY, a_contact, a_recipient, an_incident
 from tests.damage import UNWRITABLE, Damage, damaged, release_all
 from tests.driver import Driver
 
@@ -109,6 +110,19 @@ def test_what_was_left_ends_when_it_is_tried_again(driver: Driver, name: str, ma
     driver.pass_time(minutes=20)
     driver.sweep()
     _all_is_over(driver)
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_a_page_that_was_on_its_way_is_not_sent_again_when_it_is_mended(driver: Driver, name: str) -> None:
+    claimed = [each for each in driver.claim("email") if each.message.notification_id == driver.pages(CULPRIT)["email"].id]
+    with damaged(driver.deps, "notification", claimed[0].message.notification_id, Damage.REFUSED):
+        assert [type(each) for each in record(driver.deps, [Recording(lease=claimed[0].lease, outcome=BUSY)]).results] != [None]
+        act(driver, name)
+    for _ in range(8):
+        driver.pass_time(minutes=1)
+        driver.sweep()
+        assert claimed[0].message.notification_id not in [each.message.notification_id for each in driver.claim("email")]
+    assert driver.pages(CULPRIT)["email"].state is NotificationState.CANCELLED
 
 
 def _all_is_over(driver: Driver) -> None:
