@@ -32,17 +32,23 @@ class KeptRings:
 
     def pay_back(self, deliverer: Deliverer) -> None:
         """Do what an engine does after each sweep; require that an idle process has no ring left then."""
-        before = self._state(deliverer)
+        before, versions = self._state(deliverer), self._versions(deliverer)
         deliverer.pay_back()
         if not self._inside[deliverer] and self._state(deliverer) == before:
             rings = deliverer._pending_rings
             require(not rings._ids, f"nobody handles the rings for {sorted(each[-4:] for each in rings._ids)}")
-            owed = sorted(each[-4:] for each in rings._owed if each not in self._database.locks)  # a frozen process may hold some
+            kept = self._versions(deliverer).items() & versions.items()  # what moved meanwhile was locked
+            owed = sorted(each[-4:] for each, _ in kept if each not in self._database.locks)  # a frozen process may hold some
             require(not owed, f"the rings for {owed} are not given back")
 
     def are_owed(self, deliverer: Deliverer) -> bool:
         """Return whether the next sweep has rings to give back: an engine sweeps every second."""
         return bool(deliverer._pending_rings._owed)
+
+    def _versions(self, deliverer: Deliverer) -> dict[str, int]:
+        """Return the versions of the rows that a process owes rings for."""
+        look = "SELECT id, version FROM notifyflow_notification WHERE id = ?"
+        return {row_id: version for each in deliverer._pending_rings._owed for row_id, version in self._database.look(look, each)}
 
     def _state(self, deliverer: Deliverer) -> Any:
         return self._inside[deliverer], self._begun[deliverer], self._disturbances(), self._world.now_s >= self._database.up_at_s
