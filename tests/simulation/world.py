@@ -16,6 +16,9 @@ from greenlet import getcurrent, greenlet
 
 START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 
+_SHORTEST_S = 1e-6
+"""The shortest wait; a shorter one may be rounded away for ever."""
+
 
 class Violation(BaseException):
     """Raised when an invariant is violated; not an Exception, so that no edge of the product catches it."""
@@ -95,7 +98,7 @@ class Monitor:
         me = self._world.task
         self._waiting.append(me)
         if timeout is not None:
-            me.wake_after(timeout)
+            me.wake_after(max(timeout, _SHORTEST_S))
         self._world.block()
         if me in self._waiting:  # the time is over
             self._waiting.remove(me)
@@ -121,7 +124,7 @@ class Deadline:
     @property
     def left_s(self) -> float:
         left_s = self._timeout_s - self.waited_s
-        return left_s if left_s > 1e-6 else 0.0  # anything less may be rounded away for ever
+        return left_s if left_s > _SHORTEST_S else 0.0
 
 
 class Task:
@@ -146,7 +149,7 @@ class Task:
             return
         left_s = self.process.paused_until_s - self.world.now_s
         if left_s > 0:
-            self.world.after(max(left_s, 1e-6), lambda: self._wake(awaited))  # anything less may be rounded away for ever
+            self.world.after(max(left_s, _SHORTEST_S), lambda: self._wake(awaited))
             return
         self.world.task = self
         last_will = self.greenlet.switch()
