@@ -17,6 +17,8 @@ _TOLD = """
     SELECT a.id FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
     WHERE n.incident_id = ? AND n.kind = 'page' AND a.started_at >= ?
 """
+_SEEN = "SELECT 1 FROM notifyflow_incident WHERE id = ? AND acknowledged_at >= ?"
+"""Whether somebody acknowledged the operations incident since, as on the dashboard, before its page could leave."""
 
 
 class Arrivals:
@@ -64,5 +66,6 @@ class Arrivals:
             operations_id, at = found[0]
             calls = self._database.look(_TOLD, operations_id, at)
             is_told = any(send.is_accepted for (call,) in calls if (send := self._outside.sends.get(call)))
+            is_told |= bool(self._database.look(_SEEN, operations_id, at))
             has_skew = self._world.widest_skew_s > 0
             require(is_told or has_skew, f"{what} was told nothing since {at}")
