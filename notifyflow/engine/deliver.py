@@ -202,7 +202,7 @@ class Deliverer:
         owed = {*notification_ids, *self._pending_rings.pop_owed()}
         try:
             self._pending_rings.owe(unring(self._deps, owed))
-        except StorageError:
+        except BaseException:  # also where the thread is cut short
             self._pending_rings.owe(owed)
             raise
 

@@ -61,11 +61,12 @@ class FlakyStore:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.failures = 0
+        self.error: BaseException | None = None
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         if self.failures > 0:
             self.failures -= 1
-            raise StorageUnavailable(timeout_s)
+            raise self.error or StorageUnavailable(timeout_s)
         return self.store.run(use_case, timeout_s=timeout_s, tries=tries)
 
 
@@ -294,6 +295,19 @@ def test_under_a_short_lease_nothing_is_claimed_that_would_have_to_be_given_back
     scene.deliverer.deliver("email", scene.notify(*"abcdefghi"))
     assert max(running) == at_once
     assert {(row.state, len(row.attempts)) for row in scene.rows()} == {(NotificationState.SENT, 1)}
+
+
+def test_a_thread_that_is_cut_short_while_it_gives_rings_back_still_owes_them(scene: Scene) -> None:
+    ids = scene.notify("ada")
+    scene.flaky.failures = 1
+    with pytest.raises(StorageUnavailable):
+        scene.deliverer.deliver("email", ids)
+    scene.flaky.failures, scene.flaky.error = 1, KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        scene.deliverer.pay_back()
+    assert not sweep(scene.deps).due
+    scene.deliverer.pay_back()
+    assert [due.notification_id for due in sweep(scene.deps).due] == ids
 
 
 def test_after_stop_what_runs_is_recorded_and_what_is_claimed_is_released(scene: Scene) -> None:
