@@ -27,16 +27,15 @@ from tests.builders import HandClock
 
 ids = RandomIds(HandClock())
 made = [ids.new()]
-child = os.fork()
-print(*made, *(ids.new() for _ in range(100)), flush=True)
-if child:
+if os.fork():
     os.wait()
+print(*made, *(ids.new() for _ in range(100)), flush=True)
 """
 
 
 def test_a_forked_child_makes_other_ids_than_its_parent():
     printed = subprocess.run([sys.executable, "-c", _FORKED], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
-    parent, child = (line.split() for line in printed.stdout.splitlines())
+    child, parent = (line.split() for line in printed.stdout.splitlines())
     assert set(parent[1:]).isdisjoint(child[1:])
     assert len({*parent, *child}) == 201
 
