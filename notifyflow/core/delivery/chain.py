@@ -17,8 +17,8 @@ from notifyflow.core.delivery.intervals import Interval, counted, paged_at
 from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import LIVE, Contact, EscalationState, IncidentState, NotificationState, Severity, StepState
 from notifyflow.core.delivery.page_rules import DecisionContext
-from notifyflow.core.delivery.state_machine import Move
 from notifyflow.core.frozen import FrozenDict
+from notifyflow.core.state_machine import Move
 
 _MACHINE = MACHINES["step"]
 

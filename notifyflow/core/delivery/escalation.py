@@ -16,7 +16,7 @@ from notifyflow.core.delivery.lifecycle import StopEvent
 from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import REACHING, EscalationState, NotificationState, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext as DecisionContext
-from notifyflow.core.delivery.state_machine import Cell, Move
+from notifyflow.core.state_machine import Cell, Move
 
 _MACHINE = MACHINES["escalation"]
 

@@ -13,7 +13,7 @@ from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import Incident, IncidentState, Severity, Via
 from notifyflow.core.delivery.policy import Policy
-from notifyflow.core.delivery.state_machine import Move
+from notifyflow.core.state_machine import Move
 from notifyflow.errors import IncidentResolved
 
 _MACHINE = MACHINES["incident"]

@@ -16,7 +16,7 @@ from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Receipt, Result
 from notifyflow.core.delivery.policy import RetrySchedule
 from notifyflow.core.delivery.retry import next_due, resend_at
-from notifyflow.core.delivery.state_machine import Move
+from notifyflow.core.state_machine import Move
 from notifyflow.errors import IllegalMove, StorageError
 
 _AT_ONCE = timedelta()

@@ -6,7 +6,7 @@ The tables are the only source: the code fires them, the diagrams draw them, the
 from collections.abc import Mapping
 
 from notifyflow.core.delivery.model import AT_REST, CLOSED, LIVE, EscalationState, IncidentState, NotificationState, StepState
-from notifyflow.core.delivery.state_machine import Machine, MachineEvent, MachineTable
+from notifyflow.core.state_machine import Machine, MachineEvent, MachineTable
 
 _Moves = dict[str, tuple[str, ...]]
 

@@ -9,8 +9,8 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP
 from notifyflow.core.delivery.model import EscalationState
 from notifyflow.core.delivery.policy import DEFAULT, Failed, Policy, Tier, opening_rules
-from notifyflow.core.delivery.state_machine import MachineTable
 from notifyflow.core.diagrams.layout import COLOURS, LAYOUTS, PALETTE, EdgeKind, StateColour, View
+from notifyflow.core.state_machine import MachineTable
 
 TABLES = (NOTIFICATION, ESCALATION, INCIDENT, STEP)
 

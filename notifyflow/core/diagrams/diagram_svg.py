@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from xml.sax.saxutils import escape
 
-from notifyflow.core.delivery.state_machine import MachineTable
 from notifyflow.core.diagrams.layout import LAYOUTS, PALETTE, Edge, EdgeKind, Layout
+from notifyflow.core.state_machine import MachineTable
 
 STYLE = """\
 .lifecycle { font: 600 13px system-ui, sans-serif; text-anchor: middle; }

@@ -35,7 +35,7 @@ from notifyflow.core.delivery.model import (
     StepState,
 )
 from notifyflow.core.delivery.set_aside import SetAside
-from notifyflow.core.delivery.state_machine import MachineTable
+from notifyflow.core.state_machine import MachineTable
 from notifyflow.core.text import quantity
 
 LONG = timedelta(minutes=5)

@@ -9,7 +9,7 @@ import transitions
 from transitions import MachineError
 
 from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, MACHINES, NOTIFICATION, STEP
-from notifyflow.core.delivery.state_machine import Cell, Machine, MachineTable, Move, build
+from notifyflow.core.state_machine import Cell, Machine, MachineTable, Move, build
 from notifyflow.errors import IllegalMove
 
 # One letter a state, in the table's order: moves, late or illegal.

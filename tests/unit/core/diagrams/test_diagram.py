@@ -13,10 +13,10 @@ from hypothesis import given
 from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
-from notifyflow.core.delivery.state_machine import MachineTable
 from notifyflow.core.diagrams import diagram, tier_picture
 from notifyflow.core.diagrams.diagram_svg import picture
 from notifyflow.core.diagrams.layout import LAYOUTS, EdgeKind, StateColour, View
+from notifyflow.core.state_machine import MachineTable
 from tests.strategies import policies
 
 FOLDER = Path(__file__).parents[4] / "docs" / "diagrams"

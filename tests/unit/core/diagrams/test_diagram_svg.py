@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.delivery.machines import NOTIFICATION
-from notifyflow.core.delivery.state_machine import MachineTable
 from notifyflow.core.diagrams.diagram import TABLES
 from notifyflow.core.diagrams.diagram_svg import STYLE, picture, svg
 from notifyflow.core.diagrams.layout import LAYOUTS, PALETTE
+from notifyflow.core.state_machine import MachineTable
 
 PAGE = Path(__file__).parents[4] / "notifyflow" / "web" / "templates" / "colours.css"
 LATE = [("QUEUED", "SENDING"), ("SENDING", "FAILED"), ("FAILED", "DELIVERED"), ("DELIVERED", "FAILED")]
