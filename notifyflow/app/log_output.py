@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
-from notifyflow.log import LogMessage
+from notifyflow.log import LogMessage, get_logger
 from notifyflow.settings import LogFormat, LogLevel, Settings
 
 if TYPE_CHECKING:
     from structlog.typing import Processor
+
+_log = get_logger("notifyflow.app")
 
 _SAME_LINE_EVERY_S = 1.0
 _MOST_LINES, _MOST_WAITING = 1_000, 10_000
@@ -68,13 +70,15 @@ def into(file: TextIO) -> AbstractContextManager[None]:
 class StandardError(logging.StreamHandler[TextIO]):
     """Writes lines to standard error. Lines that come while another is written leave with the next write, all at once.
 
-    No thread waits for another's write, not even if nobody reads standard error; then only the newest lines are kept. It looks
-    standard error up for each write: Rich replaces it while it draws a live picture, and dramatiq in its workers.
+    No thread waits for another's write, not even if nobody reads standard error; then only the newest lines are kept, and a line
+    says how many are lost. Standard error is looked up for each write: Rich replaces it while it draws, and dramatiq in its
+    workers.
     """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self._lines: deque[str] = deque(maxlen=_MOST_WAITING)
+        self._lost = 0
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]  # as in logging's own handler of last resort
@@ -91,13 +95,18 @@ class StandardError(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Add the line; write all that wait, unless another thread writes, which then writes this one, too."""
         try:
-            self._lines.append(self.format(record) + self.terminator)
+            line = self.format(record) + self.terminator
+            self._lost += len(self._lines) == _MOST_WAITING
+            self._lines.append(line)
             while self._lines and self.lock and self.lock.acquire(blocking=False):
                 try:
                     self.stream.write("".join(self._lines.popleft() for _ in range(len(self._lines))))
                     self.flush()
                 finally:
                     self.lock.release()
+                if self._lost:
+                    lost, self._lost = self._lost, 0
+                    _log.warning("app.log_lines_lost", lines=lost)
         except Exception:  # noqa: BLE001 - as in logging's own handlers
             self.handleError(record)
 

@@ -11,6 +11,7 @@ import pytest
 
 from notifyflow.app.log_output import LineFormatter, SameLineOnce, StandardError
 from notifyflow.log import LogMessage
+from tests.log_lines import capture_logs
 
 
 def a_record(msg: object = "text", **facts: Any) -> logging.LogRecord:
@@ -110,13 +111,15 @@ def test_lines_that_come_while_another_is_written_leave_in_one_write(monkeypatch
     assert written_during_a_write(monkeypatch, log) == ["first\n", "second\nthird\n"]
 
 
-def test_of_the_lines_that_nobody_reads_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_the_lines_that_nobody_reads_the_newest_are_kept_and_the_others_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def log(handler: logging.Handler) -> None:
         for number in range(10_005):
             handler.handle(a_record(str(number)))
 
-    _, later = written_during_a_write(monkeypatch, log)
+    with capture_logs() as lines:
+        _, later = written_during_a_write(monkeypatch, log)
     assert later.split() == [str(number) for number in range(5, 10_005)]
+    assert [(line["event"], line["lines"]) for line in lines] == [("app.log_lines_lost", 5)]
 
 
 def test_every_line_of_many_threads_is_written_once_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
