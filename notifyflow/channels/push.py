@@ -82,7 +82,7 @@ class PushChannel(Channel):
     """Push messages to a device."""
 
     name = "push"
-    capabilities = ChannelCapabilities(is_bundled=True)
+    capabilities = ChannelCapabilities(is_bundled=True, names=3)
     provider_names = ("sns",)
     codes = (("SNS, for push", SNS), ("Failures of push over SNS", PUSH_FAILURES))
 

@@ -1,4 +1,4 @@
-"""The sms channel, over Twilio, over SNS, or over both: two segments, a third where the title needs it, and the link whole."""
+"""The sms channel, over Twilio, over SNS, or over both: two segments, a third where the titles need it, and the link whole."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.messages.replies import HandledReply, Intent, Reply, read_text, write_response
-from notifyflow.core.messages.segments import fit_first
+from notifyflow.core.messages.segments import fit_first, fit_whole
 from notifyflow.core.text import cut
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
@@ -147,13 +147,29 @@ class SnsSms(AwsProvider):
 
 
 def _write(templates: Templates, content: Content, *, stops_texts: bool) -> str:
-    """Return the text; one for several incidents lists them as far as there is room, and has the link of the first.
-
-    It says STOP if the provider honours it, as Twilio does for a number (Twilio docs, "Advanced Opt-Out").
-    """
-    texts = (templates.render("sms/text.txt.jinja", each) for each in _shorter(content))
+    """Return the text. It says STOP if the provider honours it, as Twilio does for a number (Twilio docs, "Advanced Opt-Out")."""
     more = templates.render("sms/more.txt.jinja", content, stops_texts=stops_texts).splitlines()
-    return fit_first(texts, content.title, content.first_link, segments=_SEGMENTS, more=more)
+    if content.bundled:
+        return fit_whole(_bundles(templates, content), segments=_SEGMENTS + 1, more=more)
+    texts = (templates.render("sms/text.txt.jinja", each) for each in _shorter(content))
+    return fit_first(texts, content.title, content.link, segments=_SEGMENTS, more=more)
+
+
+def _bundles(templates: Templates, content: Content) -> Iterator[tuple[str, str | None]]:
+    """Yield a bundle's text with its link, then versions with fewer words, the last without the link if people can reply.
+
+    None of them cuts a title or the reply: what a text names, a reply to it acknowledges.
+    """
+    name = "sms/bundle.txt.jinja"
+    counted = replace(content, title=content.counted)
+    for each in (content, counted):
+        yield templates.render(name, each, is_short=False), content.first_link
+    text = ""
+    for each in _shorter(counted):
+        text = templates.render(name, each, is_short=True)
+        yield text, content.first_link
+    if content.reply:
+        yield text, None
 
 
 def _shorter(content: Content) -> Iterator[Content]:
@@ -180,7 +196,7 @@ class SmsChannel(PhoneChannel):
 
     name = "sms"
     capabilities = ChannelCapabilities(
-        has_text_replies=True, hourly_cap=60, is_bundled=True, shows_without_receipt=True, how="by text"
+        has_text_replies=True, hourly_cap=60, is_bundled=True, names=3, shows_without_receipt=True, how="by text"
     )
     provider_names = ("sns", "twilio", "twilio-b")
     codes = (("Twilio", TWILIO), ("SNS, for texts", SNS_TEXTS), ("Twilio's receipts of a text", MESSAGE_STATUSES))
@@ -193,5 +209,7 @@ class SmsChannel(PhoneChannel):
         wrong = tuple(aws_faults(settings, "SNS")) if settings.sns_sms else ()
         of_sns = (SnsSms(settings, templates),) if settings.sns_sms and not wrong else ()
         return cls(
-            (*of_twilio, *of_sns), (*faults, *wrong, *templates.faults("sms", text="", stops_texts=True)), settings.costly_numbers
+            (*of_twilio, *of_sns),
+            (*faults, *wrong, *templates.faults("sms", text="", stops_texts=True, is_short=False)),
+            settings.costly_numbers,
         )

@@ -23,7 +23,7 @@ from notifyflow.settings import Settings
 
 _SOURCE = "learn.microsoft.com, Azure Logic Apps and Power Automate, HTTP request trigger"
 _HOSTS = (".logic.azure.com", ".api.powerplatform.com", ".logic.azure.us", ".api.powerplatform.us")
-_TEXT_BYTES = 20_000
+_TEXT_BYTES = 24_000
 _TITLE_LIMIT = 400
 # adaptivecards.io, Schema Explorer: ContainerStyle since 1.2; the colours are Teams' own, in its light, dark and contrast themes
 _STYLES = {
@@ -84,7 +84,7 @@ class Teams(Provider):
         }
         actions = [
             {"type": "Action.OpenUrl", "title": words, "url": url}
-            for words, url in (("Acknowledge", content.link), ("Look at it", content.url))
+            for words, url in ((content.action, content.link), ("Look at it", content.url))
             if url in content.web_addresses
         ]
         buttons = [{"type": "ActionSet", "actions": actions}] if actions else []

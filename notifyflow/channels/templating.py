@@ -7,13 +7,14 @@ values are escaped: ``.html.jinja`` and ``.xml.jinja`` escape markup, ``.mrkdwn.
 If an operator's template fails, the error is logged and the shipped template is used, so that the page goes out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from notifyflow.core.delivery.model import Kind, Severity
+from notifyflow.core.messages.bundle_words import bundle_of
 from notifyflow.core.messages.content import Content
 from notifyflow.errors import Fault
 from notifyflow.log import get_logger
@@ -21,7 +22,8 @@ from notifyflow.log import get_logger
 if TYPE_CHECKING:
     from notifyflow.channels.template_folder import TemplateFolder
 
-FIELDS = (*(field.name for field in fields(Content)), "details", "first_link", "links", "other_labels", "look", "web_addresses")
+_PROPERTIES = ("action", "counted", "details", "first_link", "links", "look", "other_labels", "short_titles", "web_addresses")
+FIELDS = (*(field.name for field in fields(Content)), *_PROPERTIES)
 OPTIONAL = ("slack/text.mrkdwn.jinja",)
 """Templates that operators may have, and that are not shipped."""
 _log = get_logger(__name__)
@@ -40,6 +42,7 @@ SAMPLE = Content(
     labels={"team": "orders", "runbook_url": "https://example.com/runbooks/db"},
     also_paged="Ben",
 )
+SAMPLE_BUNDLE = bundle_of([SAMPLE] * 5, named=3, oldest=SAMPLE, link="https://example.com/a/all", reply="ALL 42")
 
 
 class Templates:
@@ -78,11 +81,11 @@ class Templates:
         return None
 
     def faults(self, channel: str, **more: object) -> tuple[Fault, ...]:
-        """Try the operator's own templates of one channel, a folder, on a sample with the values that the channel adds."""
+        """Try the operator's own templates of one channel, a folder, on samples with the values that the channel adds."""
         own = self._own
         if own is None:
             return ()
-        values = _values(SAMPLE, more)
+        values = [_values(sample, more) for sample in (SAMPLE, SAMPLE_BUNDLE)]
         known = {*self._shipped.names, *OPTIONAL}
         names = [name for name in own.names if name.startswith(f"{channel}/")]
         return tuple(fault for name in names if (fault := _fault(own, name, values, name in known)))
@@ -94,12 +97,13 @@ def _values(content: Content | None, more: Mapping[str, object]) -> Mapping[str,
     return {**{name: getattr(content, name) for name in FIELDS}, **more}
 
 
-def _fault(own: "TemplateFolder", name: str, values: Mapping[str, object], is_known: bool) -> Fault | None:
+def _fault(own: "TemplateFolder", name: str, values: Iterable[Mapping[str, object]], is_known: bool) -> Fault | None:
     where = f"NOTIFYFLOW_TEMPLATES/{name}"
     if not is_known:
         return Fault(where, "replaces no template of ours", "Look at its name; docs/reference/templates.rst lists the templates")
     try:
-        own.render(name, values)
+        for each in values:
+            own.render(name, each)
     except Exception as error:  # noqa: BLE001 - a template may do anything
         what = f"fails: {error}" if own.is_of_template(error) else f"fails with {type(error).__name__}"
         return Fault(where, what, "Mend the template; until then the shipped one is used")

@@ -16,8 +16,9 @@ class ChannelCapabilities:
             mail and chat where they work. Not so for a push or a call, which may never have reached the device.
         hourly_cap: How many messages an hour one namespace sends to one address, unless ``NOTIFYFLOW_RECIPIENT_CAPS`` is set;
             None means that messages are not counted, and no cap applies, not even one on a prefix.
-        is_bundled: Whether the pages that waited in a recipient's quiet hours leave in one message, which lists them in its body
-            and has no link of its own. If not, each leaves by itself.
+        is_bundled: Whether one message may be about several incidents; its body has a line for each that it names. If not, each
+            page leaves by itself.
+        names: How many incidents such a message names at most, the worst first; of the others it says how many there are.
         how: How a reply on it acknowledges, as the acknowledgement page says it ("in Slack"); may be empty.
     """
 
@@ -28,6 +29,7 @@ class ChannelCapabilities:
     shows_without_receipt: bool = False
     hourly_cap: int | None = None
     is_bundled: bool = False
+    names: int = 20
     how: str = ""
 
 

@@ -94,6 +94,11 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: find_cut(text, limit - 1)].rstrip()}…"
 
 
+def beginning(text: str, kept: int) -> str:
+    """Return the first ``kept`` characters of a longer text with ``…`` after them, in the middle of a word if need be."""
+    return text if len(text) <= kept else f"{text[: find_character_end(text, kept)].rstrip()}…"
+
+
 def find_cut(text: str, room: int, *, at_least: int = 0) -> int:
     """Return where to cut a text that is longer than the room: after a word, or after a character.
 

@@ -185,11 +185,12 @@ def _within(text: str, limit: int) -> int:
 
 
 def _buttons(content: Content, *, acts_in_place: bool) -> Iterator[dict[str, Any]]:
-    for name, words, url in ((ACKNOWLEDGE, "Acknowledge", content.link), ("look", "Look at it", content.url)):
+    """Yield the buttons. That of a bundle opens the page of its link, which names what the message does not."""
+    for name, words, url in ((ACKNOWLEDGE, content.action, content.link), ("look", "Look at it", content.url)):
         if not url or len(url) > _URL_LIMIT:
             continue
         token = url.rpartition("/")[2]
-        acts = acts_in_place and name == ACKNOWLEDGE and len(token) <= VALUE_LIMIT
+        acts = acts_in_place and name == ACKNOWLEDGE and not content.bundled and len(token) <= VALUE_LIMIT
         does = {"value": token} if acts else {"url": url}
         style = {"style": "primary"} if name == ACKNOWLEDGE else {}
         yield {"type": "button", "action_id": name, "text": {"type": "plain_text", "text": words}, **style, **does}

@@ -18,6 +18,7 @@ from notifyflow.core.messages.looks import Look
 
 _OPERATIONS = "your operations team"
 _NOTICE_LIMIT = 80
+_WORST_KEPT, _NEXT_KEPT = 30, 12
 _GIVEN = tuple(Incident.__dataclass_fields__)
 
 
@@ -42,8 +43,10 @@ class Content(Incident):
         acknowledged: The acknowledgement ("Ada, Wed 25 Nov 03:20 CET"); empty before.
         ops_contact: The contact for people who want no more such messages.
         incident_event: The event for another system; None for people.
-        bundled: In a message about several incidents, the content for each; its other fields are about all of them. Empty in any
-            other message.
+        bundled: In a bundle, which is about several incidents, the content for each that it names, the worst first; its other
+            fields are about all of them. Empty in any other message.
+        counts: In a bundle, how many incidents of each severity it is about, CRITICAL first.
+        unnamed: In a bundle, how many of its incidents it does not name.
     """
 
     body: str = ""
@@ -64,11 +67,28 @@ class Content(Incident):
     ops_contact: str = _OPERATIONS
     incident_event: IncidentEvent | None = None
     bundled: tuple["Content", ...] = ()
+    counts: Mapping[Severity, int] = field(default_factory=dict)
+    unnamed: int = 0
 
     @property
     def first_link(self) -> str | None:
-        """The link; in a bundle that of the first incident, for channels that have room for one only."""
-        return self.bundled[0].link if self.bundled else self.link
+        """The link; in a bundle that has none that of the first incident, for channels that have room for one only."""
+        return self.bundled[0].link if self.bundled and not self.link else self.link
+
+    @property
+    def counted(self) -> str:
+        """In a bundle, how many incidents of each severity it is about: ``3 CRITICAL, 34 ERROR``."""
+        return ", ".join(f"{count} {severity}" for severity, count in self.counts.items())
+
+    @property
+    def short_titles(self) -> tuple[str, ...]:
+        """In a bundle, the beginnings of the titles that it names, for channels with little room: most of the first."""
+        return tuple(text.beginning(each.title, _NEXT_KEPT if place else _WORST_KEPT) for place, each in enumerate(self.bundled))
+
+    @property
+    def action(self) -> str:
+        """The words on the button that opens the link."""
+        return f"Acknowledge all {sum(self.counts.values())}" if self.bundled else "Acknowledge"
 
     @property
     def details(self) -> Mapping[str, str]:

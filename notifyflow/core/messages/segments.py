@@ -77,6 +77,22 @@ def fit_first(texts: Iterable[str], title: str, link: str | None = None, *, segm
     return message
 
 
+def fit_whole(messages: Iterable[tuple[str, str | None]], *, segments: int = 3, more: Sequence[str] = ()) -> str:
+    """Return the first message that is whole in at most ``segments`` segments, or the last one, cut as ``fit`` does.
+
+    Args:
+        messages: A text and its link, then shorter ones for where they are too long; at least one.
+        segments: How many segments it has at most.
+        more: Lines to be added if they are free.
+    """
+    message = ""
+    for text, link in messages:
+        message = fit(text, link, segments=segments, more=more)
+        if message.startswith(plain(text).strip()) and message.endswith(link or ""):
+            break
+    return message
+
+
 def fit(text: str, link: str | None = None, *, at_least: int = 0, segments: int = 2, more: Sequence[str] = ()) -> str:
     """Return a message of a text, and a link on a line of its own, that has at most ``segments`` segments.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import earlier_pages, lifecycle, proof
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts
-from notifyflow.core.delivery.model import Contact, Kind
+from notifyflow.core.delivery.model import Contact, DeferralReason, Kind
 from notifyflow.core.messages.bundle_words import bundle_of
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import StaleRow
@@ -62,8 +62,13 @@ def begin_all(tx: Transaction, group: Sequence[Candidate], provider: str, *, has
         return first
     said = [each.message.content for each in begun]
     oldest = min(range(len(group)), key=lambda number: group[number].row.created_at)
-    message = replace(first.message, content=bundle_of(said, oldest=said[oldest]))
-    return replace(first, message=message, carried=tuple(begun[1:]))
+    content = bundle_of(
+        said,
+        named=tx.deps.capabilities(first.channel).names,
+        oldest=said[oldest],
+        is_after_quiet=all(each.row.deferred_by is DeferralReason.QUIET for each in group),
+    )
+    return replace(first, message=replace(first.message, content=content), carried=tuple(begun[1:]))
 
 
 def _begin(

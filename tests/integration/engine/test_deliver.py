@@ -167,7 +167,10 @@ def test_one_call_carries_what_waited_in_quiet_hours_and_its_outcome_is_recorded
     scene.deliverer.deliver("email", rung[1:2])
     scene.clock.pass_time(timedelta(minutes=1))
     scene.deliverer.deliver("email", rung[2:])
-    assert [message.content.title for message in scene.provider.messages] == ["3 incidents waited while you were quiet"] * 2
+    assert [message.content.title for message in scene.provider.messages] == [
+        "3 incidents waited while you were quiet: 3 ERROR",
+        "3 incidents: 3 ERROR",
+    ]
     assert [scene.states(key) for key in keys] == [[NotificationState.SENT]] * 3
     attempts = [scene.rows(key)[0].attempts[-1] for key in keys]
     assert [(each.sent_with, each.provider_ref) for each in attempts] == [

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.mail import MailWriter, encoded, parse_sender
 from notifyflow.channels.slack import Slack, split
+from notifyflow.channels.sms import TwilioSms
 from notifyflow.channels.template_folder import escape_mrkdwn
-from notifyflow.channels.templating import SAMPLE, Templates
+from notifyflow.channels.templating import SAMPLE, SAMPLE_BUNDLE, Templates
 from notifyflow.core.delivery.model import Contact, Incident, Kind, Severity
 from notifyflow.core.messages.content import Content, compose
 from notifyflow.core.messages.links import sign
@@ -458,6 +459,23 @@ def test_a_template_that_fails_is_a_warning_at_start_and_ours_is_used(tmp_path: 
     assert fault.where == "NOTIFYFLOW_TEMPLATES/sms/text.txt.jinja"
     assert not templates.faults("email")
     assert templates.render("sms/text.txt.jinja", SAMPLE).startswith("CRITICAL: orders db is down")
+
+
+def test_a_template_that_fails_for_bundles_only_is_a_warning_at_start(tmp_path: Path) -> None:
+    (tmp_path / "email").mkdir()
+    (tmp_path / "email" / "body.txt.jinja").write_text("{{ title }}{% for each in bundled %}{{ each.titel.x }}{% endfor %}")
+    (fault,) = Templates(tmp_path).faults("email")
+    assert fault.where == "NOTIFYFLOW_TEMPLATES/email/body.txt.jinja"
+
+
+def test_a_template_of_the_operators_for_bundles_is_used_for_texts(tmp_path: Path) -> None:
+    (tmp_path / "sms").mkdir()
+    (tmp_path / "sms" / "text.txt.jinja").write_text("{{ title }}")
+    (tmp_path / "sms" / "bundle.txt.jinja").write_text("{{ counted }}{% if not is_short %} {{ 'ж' * 300 }}{% endif %}")
+    templates = Templates(tmp_path)
+    assert not templates.faults("sms", stops_texts=True, is_short=False)
+    text = TwilioSms(SETTINGS, templates, "+15005550006").text(replace(SAMPLE_BUNDLE, reply=""))
+    assert text.splitlines()[0] == "5 CRITICAL"
 
 
 def test_a_template_that_replaces_nothing_is_a_warning_at_start(tmp_path: Path) -> None:

@@ -180,3 +180,16 @@ def test_a_long_or_deep_value_is_quoted_in_part() -> None:
 @given(strategies.any_text, st.integers(1, 30))
 def test_a_short_line_is_a_line_that_was_cut(original: str, limit: int) -> None:
     assert text.short_line(original, limit) == text.cut(text.one_line(original), limit)
+
+
+@pytest.mark.parametrize(
+    ("original", "kept", "short"),
+    [
+        ("disk is full", 12, "disk is full"),
+        ("disk is full!", 12, "disk is full…"),
+        ("the disk is full", 4, "the…"),
+        ("データベースか\u3099", 7, "データベース…"),  # the voicing stays with its letter
+    ],
+)
+def test_a_beginning_keeps_as_many_characters_as_are_asked_for(original: str, kept: int, short: str) -> None:
+    assert text.beginning(original, kept) == short

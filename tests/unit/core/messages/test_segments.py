@@ -3,7 +3,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.messages.segments import count, fit, fit_first, plain
+from notifyflow.core.messages.segments import count, fit, fit_first, fit_whole, plain
 from tests import strategies
 
 LINK = "https://notify.example.com/a/" + "x" * 54
@@ -149,3 +149,14 @@ def test_a_text_without_its_title_leaves_room_for_the_link_only() -> None:
 def test_what_fits_nowhere_is_cut_all_the_same() -> None:
     message = fit_first(["ж" * 300 + "disk full", "ж" * 200 + "disk full"], "disk full", "https://example.com/" + "x" * 700)
     assert message == "ж" * 198 + "..."
+
+
+def test_the_first_message_that_fits_is_whole() -> None:
+    messages = [("ж" * 300, FAR), ("ж" * 90, FAR), ("ж" * 10, None)]
+    assert fit_whole(messages) == f"{'ж' * 90}\n{FAR}"
+    assert fit_whole(messages, segments=2) == "ж" * 10
+    assert fit_whole([("disk full", None)], more=["Also paged: Ben"]) == "disk full\nAlso paged: Ben"
+
+
+def test_of_messages_that_do_not_fit_the_last_is_cut() -> None:
+    assert fit_whole([("ж" * 400, FAR), ("ж" * 300, FAR)]) == fit("ж" * 300, FAR, segments=3)
