@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from notifyflow.channels.templating import SAMPLE
+from notifyflow.core.messages.bundle_words import bundle_of
 from notifyflow.plugin import (
     Accepted,
     Channel,
@@ -63,6 +64,7 @@ class Bench:
         provider_ref: The id of the message in ``accepted``; empty if the provider gives none.
         needs_body: Whether an acceptance is known by its body.
         has_receipts: Whether a public URL is enough for receipts to come in.
+        text: Returns the message that a request's body carries, for a service that gets it encoded.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Bench:
     provider_ref: str = ""
     needs_body: bool = True
     has_receipts: bool = False
+    text: Callable[[bytes], str] = bytes.decode
 
     @contextlib.contextmanager
     def provider(self, server: HttpServer | int, *, url: str = "", **settings: str) -> Iterator[tuple[Provider, OutboundMessage]]:
@@ -189,6 +192,23 @@ class ChannelContract:
             assert provider.capabilities == ProviderCapabilities()
         with bench.provider(server, PUBLIC_URL="https://page.example.com") as (provider, _):
             assert provider.capabilities.has_receipts is bench.has_receipts
+
+    def test_a_bundle_counts_all_names_the_worst_and_has_its_own_link(self, bench: Bench, server: HttpServer) -> None:
+        capabilities = bench.channel.capabilities
+        if not capabilities.is_bundled:  # it gets no message about several incidents
+            return
+        server.respond(*bench.accepted)
+        carried = [replace(SAMPLE, title=f"title-{number}") for number in range(capabilities.names + 434)]
+        content = bundle_of(
+            carried, named=capabilities.names, oldest=carried[-1], link="https://page.example.com/a/all-of-them", reply="ALL 42"
+        )
+        with bench.provider(server) as (provider, message):
+            provider.send(replace(message, content=content))
+        (request,) = server.requests
+        said = bench.text(request.body)
+        assert {int(number) for number in re.findall(r"title-(\d+)", said)} == set(range(capabilities.names))
+        assert str(len(carried)) in said
+        assert "all-of-them" in said
 
     def test_many_threads_may_send_at_a_time(self, bench: Bench, server: HttpServer) -> None:
         server.respond(*bench.accepted)

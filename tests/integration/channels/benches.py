@@ -1,6 +1,8 @@
 """Each provider as the contract of channels needs it: how it is built, and how the real service responds."""
 
 import base64
+import email
+import email.policy
 import json
 from collections.abc import Mapping
 
@@ -68,6 +70,13 @@ def _text(status: int, code: str) -> Response:
     return status, code.encode(), {"Content-Type": "text/html"}
 
 
+def _mail(body: bytes) -> str:
+    """Return the text and the HTML of a mail to SES."""
+    raw = base64.b64decode(json.loads(body)["Content"]["Raw"]["Data"])
+    mail = email.message_from_bytes(raw, policy=email.policy.default)
+    return "\n".join(part.get_content() for part in mail.iter_parts())
+
+
 _PUBLISHED = b"<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>"
 
 
@@ -96,7 +105,7 @@ BENCHES = (
     Bench(
         name="ses", channel=EmailChannel, codes=SES, variables=_aws, address="ada@example.com",
         host="email.eu-central-1.amazonaws.com", accepted=(200, _json({"MessageId": "m-1"}), {}), refused=_rest_json,
-        provider_ref="m-1",
+        provider_ref="m-1", text=_mail,
     ),
     Bench(
         name="sns", channel=PushChannel, codes=SNS, variables=_aws, address=ARN, host="sns.eu-central-1.amazonaws.com",
