@@ -68,6 +68,7 @@ def make_dependencies(
             if isinstance(provider, FetchesStatus) and delivery.mode is not Mode.DRY_RUN
         ),
         sends_status_updates=settings.status_updates,
+        is_bundling=settings.bundling,
         caps=_caps(settings, channels),
         delivery=delivery,
         subscribers=_subscribers(channels),

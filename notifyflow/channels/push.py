@@ -14,7 +14,7 @@ from notifyflow.channels.aws.codes import SNS
 from notifyflow.channels.aws.events import PUSH_FAILURES
 from notifyflow.channels.base import Accepted, Channel
 from notifyflow.channels.templating import Templates
-from notifyflow.core.capabilities import ChannelCapabilities
+from notifyflow.core.capabilities import CHAT_BEAT, ChannelCapabilities
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.text import cut
 from notifyflow.errors import Fault
@@ -82,7 +82,7 @@ class PushChannel(Channel):
     """Push messages to a device."""
 
     name = "push"
-    capabilities = ChannelCapabilities(is_bundled=True, names=3)
+    capabilities = ChannelCapabilities(is_bundled=True, names=3, beat=CHAT_BEAT)
     provider_names = ("sns",)
     codes = (("SNS, for push", SNS), ("Failures of push over SNS", PUSH_FAILURES))
 

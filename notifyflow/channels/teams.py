@@ -14,7 +14,7 @@ from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.channels.templating import Templates
-from notifyflow.core.capabilities import ChannelCapabilities
+from notifyflow.core.capabilities import CHAT_BEAT, ChannelCapabilities
 from notifyflow.core.messages import addresses as links
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.outbound import OutboundMessage
@@ -125,7 +125,7 @@ class TeamsChannel(Channel):
     """Cards in Teams."""
 
     name = "teams"
-    capabilities = ChannelCapabilities(gets_status_updates=True, is_bundled=True, shows_without_receipt=True)
+    capabilities = ChannelCapabilities(gets_status_updates=True, is_bundled=True, beat=CHAT_BEAT, shows_without_receipt=True)
     provider_names = ("teams",)
     codes = (("Teams", TEAMS),)
 

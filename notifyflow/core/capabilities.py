@@ -1,6 +1,10 @@
 """What a channel can do, as each channel declares it."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+CHAT_BEAT = timedelta(seconds=10)
+"""How long pages by chat or push wait for others in a storm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,7 @@ class ChannelCapabilities:
         is_bundled: Whether one message may be about several incidents; its body has a line for each that it names. If not, each
             page leaves by itself.
         names: How many incidents such a message names at most, the worst first; of the others it says how many there are.
+        beat: How long pages wait for others in a storm at most; CRITICAL ones half a minute at most.
         how: How a reply on it acknowledges, as the acknowledgement page says it ("in Slack"); may be empty.
     """
 
@@ -30,6 +35,7 @@ class ChannelCapabilities:
     hourly_cap: int | None = None
     is_bundled: bool = False
     names: int = 20
+    beat: timedelta = timedelta(seconds=60)
     how: str = ""
 
 

@@ -118,13 +118,17 @@ class Claimer:
 
 
 def _assign(attempts: Sequence[Claimed], batches: Sequence[Batch]) -> list[set[str]]:
-    """Assign attempts in their order: each to the batch whose ring named it, if it has room, else to the smallest."""
+    """Assign attempts in their order: each to the batch whose ring named it, if it has room, else to the smallest.
+
+    What leaves a lane together may be more calls than were wanted: then no batch has room.
+    """
     named = {each: batch for batch in reversed(batches) for each in batch.requested_ids}
     assigned: dict[Batch, list[Claimed]] = {batch: [] for batch in batches}
     for each in attempts:
         batch = named.get(each.message.notification_id)
         if batch is None or len(assigned[batch]) == batch.limit:
-            batch = min((some for some in batches if len(assigned[some]) < some.limit), key=lambda some: _count(assigned[some]))
+            with_room = [some for some in batches if len(assigned[some]) < some.limit]
+            batch = min(with_room or batches, key=lambda some: _count(assigned[some]))
         assigned[batch].append(each)
     for batch, some in assigned.items():
         batch.assign(some)

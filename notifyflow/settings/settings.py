@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     status_updates: bool = Field(
         default=True, description="false to send no status updates about who acknowledged or resolved an incident"
     )
+    bundling: bool = Field(default=True, description="false to send each page by itself, however many a person gets at once")
     notice: str = Field(default="", description="a short text that every message shows")
 
     webhooks: Annotated[SecretStr, be_readable(read_subscribers)] | None = Field(

@@ -2,8 +2,8 @@
 
 ``lock…`` reads a row and locks it until the transaction ends: ``SELECT … FOR NO KEY UPDATE`` on PostgreSQL; SQLite has only
 one writer anyway. Locks are acquired in the order the roster, receipts by provider and event id, incidents, escalations,
-notifications, each by id, the providers' rows by name, the next steps of chains, the operations incident. The core decides; a
-ledger only reads and writes.
+notifications, lanes, each by id, the providers' rows by name, the next steps of chains, the operations incident. The core
+decides; a ledger only reads and writes.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -16,6 +16,7 @@ from notifyflow.storage.delivery.idempotency import StoredResponses
 from notifyflow.storage.delivery.inbox import Inbox
 from notifyflow.storage.delivery.incidents import Contacts, Incidents
 from notifyflow.storage.delivery.intervals import Intervals
+from notifyflow.storage.delivery.lanes import Lanes
 from notifyflow.storage.delivery.notifications import Notifications
 from notifyflow.storage.delivery.operations import Operations
 from notifyflow.storage.delivery.outbox import Entry, Outbox
@@ -64,6 +65,7 @@ class Ledger:
         self.inbox = Inbox(unit)
         self.incidents = Incidents(unit)
         self.keys = Keys(unit)
+        self.lanes = Lanes(unit)
         self.notifications = Notifications(unit)
         self.operations = Operations(unit)
         self.outbox = Outbox(unit)

@@ -16,7 +16,7 @@ from notifyflow.channels.http.guard import Guard, endpoint_faults
 from notifyflow.channels.slack.actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
 from notifyflow.channels.slack.codes import SLACK, WEBHOOK
 from notifyflow.channels.templating import Templates
-from notifyflow.core.capabilities import ChannelCapabilities
+from notifyflow.core.capabilities import CHAT_BEAT, ChannelCapabilities
 from notifyflow.core.delivery.model import Kind
 from notifyflow.core.messages import addresses as links
 from notifyflow.core.messages.content import Content
@@ -201,7 +201,12 @@ class SlackChannel(Channel):
 
     name = "slack"
     capabilities = ChannelCapabilities(
-        gets_status_updates=True, is_edited_in_place=True, is_bundled=True, shows_without_receipt=True, how="in Slack"
+        gets_status_updates=True,
+        is_edited_in_place=True,
+        is_bundled=True,
+        beat=CHAT_BEAT,
+        shows_without_receipt=True,
+        how="in Slack",
     )
     provider_names = ("slack",)
     codes = (("Slack", SLACK), ("Slack's webhooks", WEBHOOK))

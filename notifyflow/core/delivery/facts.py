@@ -52,6 +52,9 @@ class AttemptFacts:
         took_s: How long the call took, in seconds; None if it was not made, or its end was not recorded.
         sent_with: The attempt whose call carried this one and others in a bundle; its own id if it made the call. None
             if it was sent alone.
+        position: Its place in the bundle, from 0, the most severe first; None if it was sent alone.
+        is_named: Whether the message names its incident; False for those that a bundle only counts.
+        over_at: When the call is known to have ended; None for anything but calls.
     """
 
     id: str
@@ -75,6 +78,9 @@ class AttemptFacts:
     unproven_at: datetime | None = None
     took_s: float | None = None
     sent_with: str | None = None
+    position: int | None = None
+    is_named: bool = True
+    over_at: datetime | None = None
 
     @property
     def is_sent_with_another(self) -> bool:
@@ -129,6 +135,8 @@ class NotificationFacts:
         deferred_since: When it was deferred (by Retry-After, a limit, a circuit or a pause); None if it is not.
         paused_since: When a pause first deferred it; None if none has.
         paused_until: When the last of these pauses ends or ended.
+        lane: Where it really goes: a keyed digest of its channel and address; empty if no person gets it, or nothing may leave.
+        waits_until: When it leaves at the latest if it waits for others in a storm, or for a call to end; it is not deferred.
         ended: Why notifyflow ended it; None if it did not.
         namespace: The incident's namespace.
         is_stopped: Whether its incident was acknowledged or resolved, or its round replaced; then CANCELLED takes the place of
@@ -157,6 +165,8 @@ class NotificationFacts:
     deferred_by: DeferralReason | None = None
     paused_since: datetime | None = None
     paused_until: datetime | None = None
+    lane: str = ""
+    waits_until: datetime | None = None
     ended: Ended | None = None
     ended_at: datetime | None = None
     namespace: str = ""

@@ -200,10 +200,21 @@ def defer(row: NotificationFacts, why: DeferralReason, *, until: datetime, now: 
     Raises:
         IllegalMove: When it is not queued.
     """
-    deferred = replace(row, due_at=until, rung_at=None, deferred_since=row.deferred_since or now, deferred_by=why)
+    deferred = replace(
+        row, due_at=until, rung_at=None, deferred_since=row.deferred_since or now, deferred_by=why, waits_until=None
+    )
     if why is DeferralReason.PAUSE:
         deferred = replace(deferred, paused_since=row.paused_since or now, paused_until=until)
     return _fire(row, deferred, "deferred", now=now)
+
+
+def postpone(row: NotificationFacts, *, due_at: datetime, until: datetime, now: datetime) -> Moved:
+    """Let a queued row wait for others of its lane, or for a call to end, without deferring it: a deferral goes on.
+
+    Raises:
+        IllegalMove: When it is not queued.
+    """
+    return _fire(row, replace(row, due_at=due_at, rung_at=None, waits_until=until), "postponed", now=now)
 
 
 def end(row: NotificationFacts, why: Ended, *, reason: str, now: datetime) -> Moved:
@@ -288,13 +299,16 @@ def _requeued(row: NotificationFacts, due_at: datetime, *, now: datetime) -> Not
         rung_at=None,
         deferred_since=now if is_deferred else None,
         deferred_by=DeferralReason.RETRY_AFTER if is_deferred else None,
+        waits_until=None,
     )
 
 
 def _at_rest_or_sending(row: NotificationFacts, state: NotificationState) -> NotificationFacts:
     """Return the row in a state in which no attempt is awaited."""
     reason = _failure(row) if state is NotificationState.FAILED else ""
-    return replace(row, state=state, reason=reason, due_at=None, rung_at=None, deferred_since=None, deferred_by=None)
+    return replace(
+        row, state=state, reason=reason, due_at=None, rung_at=None, deferred_since=None, deferred_by=None, waits_until=None
+    )
 
 
 def _failure(row: NotificationFacts) -> str:

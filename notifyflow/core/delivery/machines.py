@@ -53,6 +53,7 @@ NOTIFICATION = MachineTable(
             late=_AT_REST,
         ),
         MachineEvent("deferred", "It was due, but a limit, an open circuit or a pause defers it", {N.QUEUED: (N.QUEUED,)}),
+        MachineEvent("postponed", "It was due, and waits for others in a storm or for a call to end", {N.QUEUED: (N.QUEUED,)}),
         _recorded("accepted", "The provider accepted the attempt", N.SENT, N.QUEUED, N.FAILED, N.CANCELLED),
         _recorded("refused", "The attempt failed temporarily, or our account was refused", N.QUEUED, N.FAILED, N.CANCELLED),
         _recorded("refused_for_good", "The attempt failed permanently", N.FAILED, from_delivered=(N.DELIVERED, N.FAILED)),

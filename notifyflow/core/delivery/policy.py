@@ -157,6 +157,7 @@ class Policy:
         overdue_after: Channel to the time after which a missing receipt is overdue.
         unconfirmed_after: Time after which a SENT notification without a receipt is no longer waited for.
         critical_channels: A recipient whose notifications on all of these are FAILED is a critical failure.
+        bundling: Whether its pages wait for others in a storm, and leave with them in one message.
     """
 
     name: str
@@ -181,6 +182,7 @@ class Policy:
     )
     unconfirmed_after: timedelta = timedelta(minutes=30)
     critical_channels: tuple[str, ...] = ("email", "sms")
+    bundling: bool = True
 
     @property
     def is_insistent(self) -> bool:

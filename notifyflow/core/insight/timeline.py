@@ -235,6 +235,8 @@ class _LogReader:
         if line.event == "deferred":
             why, until = DeferralReason(detail["why"]), datetime.fromisoformat(detail["until"])
             return replace(entry, why="", deferred_by=why, until=until, provider=detail["provider"])
+        if line.event == "postponed":
+            return replace(entry, until=datetime.fromisoformat(detail["until"]))
         if "attempt" in detail:
             entry = self._of_attempt(detail["attempt"], entry)
         if line.target == NotificationState.FAILED:

@@ -92,6 +92,7 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("notification", "queued"): "{message} queued",
     ("notification", "claimed"): "{message}: attempt {attempt}{provider}{again}",
     ("notification", "deferred"): "{message} deferred {deferral} until {until}{provider}",
+    ("notification", "postponed"): "{message} waits for others until {until} at the latest",
     ("notification", "accepted"): "{message} accepted{provider}{follows}",
     ("notification", "refused"): "{message} refused for now{provider}{because}{follows}",
     ("notification", "refused", NotificationState.FAILED): _FAILED,

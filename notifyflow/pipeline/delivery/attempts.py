@@ -20,12 +20,13 @@ from notifyflow.storage.ledger import AttemptRef
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A notification that may be sent now, with the providers that may send it."""
+    """A notification that may be sent now, with the providers that may send it, and where it really goes."""
 
     row: NotificationFacts
     escalation: EscalationFacts
     contact: Contact
     allowed: Sequence[str]
+    lane: str = ""
 
 
 class BrokenRow(Exception):
@@ -53,10 +54,12 @@ def begin_all(tx: Transaction, group: Sequence[Candidate], provider: str, *, has
     others = len(group) - 1
     first_id = tx.deps.ids.new()
     begun: list[Claimed] = []
-    for each in group:
+    for position, each in enumerate(group):
         attempt_id = tx.deps.ids.new() if begun else first_id
         with blaming(each.row):
-            begun.append(_begin(tx, each, provider, attempt_id, first_id, others=others, has_receipts=has_receipts))
+            begun.append(
+                _begin(tx, each, provider, attempt_id, first_id, position=position, others=others, has_receipts=has_receipts)
+            )
     first = begun[0]
     if not others:
         return first
@@ -78,6 +81,7 @@ def _begin(
     attempt_id: str,
     first_id: str,
     *,
+    position: int,
     others: int,
     has_receipts: bool,
 ) -> Claimed:
@@ -97,11 +101,14 @@ def _begin(
         receipt_due_at=tx.now + wait if has_receipts else None,
         unproven_at=None if unproven_after is None else tx.now + min(unproven_after, wait),
         sent_with=first_id if others else None,
+        position=position if others else None,
+        is_named=not others or position < capabilities.names,
     )
     doubted = lifecycle.doubt_of(row)
     mark = {"after_doubt": doubted.id} if doubted else {}
     mark |= {"together": str(others)} if others else {}
-    tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider, **mark)
+    claimed = lifecycle.claim(replace(row, lane=candidate.lane), attempt, now=tx.now)
+    tx.write(row, claimed, attempt=attempt.id, provider=provider, **mark)
     message = replace(
         _message(tx, row, escalation, contact, attempt),
         valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),

@@ -1,6 +1,6 @@
 """Claims notifications to send: stores each attempt with its lease and token before its provider is called."""
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,9 +11,8 @@ from notifyflow.core.delivery.model import DeferralReason, Ended
 from notifyflow.core.limits import quiet
 from notifyflow.core.limits.provider_health import Obstacle
 from notifyflow.core.limits.slots import Wanted
-from notifyflow.core.messages import bundle
 from notifyflow.errors import CommitUnknown, StorageUnavailable
-from notifyflow.pipeline.delivery import eligibility, endings, incident_events
+from notifyflow.pipeline.delivery import eligibility, endings, incident_events, lanes
 from notifyflow.pipeline.delivery.attempts import BrokenRow, Candidate, begin_all, blaming
 from notifyflow.pipeline.delivery.provider_health import SlotAllocation, defer, defer_one, wanted
 from notifyflow.pipeline.transaction import set_aside, use_case
@@ -83,13 +82,15 @@ class _Claiming:
     A row that only some providers may carry is deferred by itself, since its obstacle does not apply to the others.
 
     Attributes:
-        found: How many rows this transaction locked, not counting those bundled with them.
+        found: How many rows this transaction locked, not counting others of their lanes.
+        waiting: How many of them wait for others.
         locked: Requested rows that another transaction has locked.
         overtaken: Rows that were set aside when their round ended.
     """
 
     at: datetime
     found: int
+    waiting: int = 0
     locked: frozenset[str] = frozenset()
     overtaken: list[NotificationFacts] = field(default_factory=list)
     claimed: list[Claimed] = field(default_factory=list)
@@ -117,51 +118,22 @@ class _Search:
             rows, locked = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=part.wanted)
         tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the ringing process's clock may be ahead
         claiming = _Claiming(at=tx.now, found=len(rows), locked=locked)
-        others: Sequence[NotificationFacts] = ()
-        if tx.deps.capabilities(self.channel).is_bundled and (waiting := [row for row in rows if bundle.waits_together(row)]):
-            others = tx.ledger.work.claim_with(waiting, self.channel, now=tx.now, limit=len(waiting) * bundle.MOST)
-        part.items[:] = only or [row.id for row in (*rows, *others)]
+        part.items[:] = only or [row.id for row in rows]
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
-            tx.ledger.escalations.load_pages((*rows, *others))
-        for group in _groups(tx, rows, others, claiming, self.providers):
-            _claim_group(tx, slots, group, claiming, self.providers, self.reporting)
+            tx.ledger.escalations.load_pages(rows)
+        judge = partial(_candidate, tx, claiming=claiming, providers=self.providers)
+        candidates = []
+        for row in rows:
+            with blaming(row):
+                if candidate := judge(row):
+                    candidates.append(candidate)
+        leaving = lanes.leave(tx, self.channel, candidates, judge, takes_others=not only)
+        part.items[:] = only or [row.id for row in (*rows, *leaving.others)]
+        claiming.waiting = leaving.waiting
+        for call in leaving.calls:
+            _claim_call(tx, slots, call, claiming, self.providers, self.reporting)
         slots.save()
         return claiming
-
-
-def _groups(
-    tx: Transaction,
-    rows: Sequence[NotificationFacts],
-    others: Sequence[NotificationFacts],
-    claiming: _Claiming,
-    providers: Sequence[str],
-) -> Iterator[Sequence[Candidate]]:
-    """Return the notifications to send now, call by call: together if they waited for one recipient at one address, else alone.
-
-    ``others`` get no call of their own, since nobody has room for it; those that fit into no call stay due.
-    """
-    groups: dict[Hashable, list[Candidate]] = {}
-    for row in rows:
-        with blaming(row):
-            if candidate := _candidate(tx, row, claiming, providers):
-                groups.setdefault(_call(tx, candidate), []).append(candidate)
-    for row in others:
-        with blaming(row):
-            candidate = _candidate(tx, row, claiming, providers)
-            group = groups.get(_call(tx, candidate), []) if candidate else []
-            if candidate and 0 < len(group) < bundle.MOST:
-                group.append(candidate)
-    for group in groups.values():
-        group.sort(key=lambda each: bundle.order(each.row))
-        yield from (group[part] for part in bundle.split(len(group)))
-
-
-def _call(tx: Transaction, candidate: Candidate) -> Hashable:
-    """Return the key that all notifications of one call share."""
-    row, contact = candidate.row, candidate.contact
-    if tx.deps.capabilities(row.channel).is_bundled and bundle.waits_together(row):
-        return row.namespace, contact.recipient_id, contact.addresses[row.channel]
-    return row.id
 
 
 def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> Candidate | None:
@@ -180,10 +152,10 @@ def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, pro
     if until := quiet.quiet_until(contact, escalation.severity, tx.now):
         claiming.deferred.append((row, Obstacle(why=DeferralReason.QUIET, until=until, provider="")))
         return None
-    return Candidate(row, escalation, contact, allowed)
+    return Candidate(row, escalation, contact, allowed, tx.deps.lane_of(row.channel, contact.addresses[row.channel]))
 
 
-def _claim_group(
+def _claim_call(
     tx: Transaction,
     slots: SlotAllocation,
     group: Sequence[Candidate],
@@ -205,7 +177,16 @@ def _claim_group(
             claiming.obstacles.setdefault(wanted(first.row), chosen)
         else:
             eligibility.spend(tx, first.row, first.escalation)
-            claiming.claimed.append(begin_all(tx, group, chosen, has_receipts=chosen in reporting))
+            going = [each for each in group if not _is_paused(slots, each.row, chosen, claiming)]
+            claiming.claimed.append(begin_all(tx, going, chosen, has_receipts=chosen in reporting))
+
+
+def _is_paused(slots: SlotAllocation, row: NotificationFacts, provider: str, claiming: _Claiming) -> bool:
+    """Return whether a pause covers a row, although it does not cover a more severe one of the same call; note it as deferred."""
+    until = slots.paused_until(row, provider)
+    if until is not None:
+        claiming.deferred.append((row, Obstacle(why=DeferralReason.PAUSE, until=until, provider=provider)))
+    return until is not None
 
 
 def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, noted: list[FollowUps]) -> None:
@@ -248,7 +229,9 @@ def _run(deps: Dependencies, search: _Search, noted: list[FollowUps], *, most: i
         else:
             noted.append(follow_ups)
             yield claiming
-            is_more_due |= claiming.found == part.wanted < most and bool(claiming.claimed)
+            is_more_due |= claiming.found == part.wanted and (
+                claiming.waiting > 0 or (part.wanted < most and bool(claiming.claimed))
+            )
             most -= len(claiming.claimed)
         is_more_due |= any(each.set_aside for each in noted[known:])
 

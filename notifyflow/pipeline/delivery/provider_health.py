@@ -65,14 +65,18 @@ class SlotAllocation:
             obstacles.append(obstacle)
         return min(obstacles, key=lambda each: each.until)
 
+    def paused_until(self, row: NotificationFacts, provider: str) -> datetime | None:
+        """Return when the pauses that cover a row on a provider end; None if none does."""
+        return pauses.until(self._pauses, row.channel, provider, is_urgent=is_urgent(row), now=self._tx.now)
+
     def save(self) -> None:
         """Write the granted slots."""
         for provider, after in self._health.items():
             self._tx.ledger.providers.save(self._before[provider], after)
 
     def _obstacle(self, health: ProviderHealth, row: NotificationFacts) -> Obstacle | None:
-        now, urgent, provider = self._tx.now, is_urgent(row), health.provider
-        if ends_at := pauses.until(self._pauses, health.channel, provider, is_urgent=urgent, now=now):
+        now, provider = self._tx.now, health.provider
+        if ends_at := self.paused_until(row, provider):
             return Obstacle(why=DeferralReason.PAUSE, until=ends_at, provider=provider)
         return provider_health.obstacle(health, wanted(row), limit=self._tx.deps.limit_of(provider), now=now)
 

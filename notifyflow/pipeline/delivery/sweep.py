@@ -296,12 +296,17 @@ def _forget_codes(tx: Transaction, limit: int) -> None:
     tx.ledger.replies.forget_codes(now=tx.now)
 
 
+def _stop_waiting(tx: Transaction, limit: int) -> None:
+    if not tx.deps.is_bundling:
+        tx.ledger.notifications.stop_waiting(now=tx.now, limit=limit)
+
+
 def _mark_rung(tx: Transaction, due: Sequence[Due]) -> None:
     tx.ledger.work.mark_rung(due, now=tx.now)
     tx.note_due(due)
 
 
-_TIDYING: Sequence[Callable[[Transaction, int], None]] = (_disown, _forget_bodies, _forget_codes)
+_TIDYING: Sequence[Callable[[Transaction, int], None]] = (_disown, _forget_bodies, _forget_codes, _stop_waiting)
 _MARK_RUNG = SetUseCase(
     "ring", _mark_rung, lambda tx, loaded, due: None, blames=lambda due: ("notification", due.notification_id)
 )

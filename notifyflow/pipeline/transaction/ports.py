@@ -14,6 +14,7 @@ from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severit
 from notifyflow.core.delivery.policy import OPERATIONS, Policy
 from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.limits import lanes
 from notifyflow.core.limits.cap_counts import Caps
 from notifyflow.core.limits.mode import LIVE, Delivery
 from notifyflow.core.limits.provider_health import DEFAULT_LIMIT, ProviderHealth
@@ -94,6 +95,7 @@ class Dependencies:
         replying: The providers, as (channel, provider), at whose numbers replies come in.
         polled: The providers that are polled for missing receipts.
         sends_status_updates: Whether other recipients get status updates; messages are edited in place in any case.
+        is_bundling: Whether pages leave together in a storm, or after they were deferred; a policy may also forbid it.
         subscribers: The systems that are sent incident events.
         set_size: How many attempts one transaction claims or records at most. More cost less each, but if only one transaction
             writes at a time, a submission waits for all of them.
@@ -121,6 +123,7 @@ class Dependencies:
     replying: frozenset[tuple[str, str]] = frozenset()
     polled: frozenset[str] = frozenset()
     sends_status_updates: bool = True
+    is_bundling: bool = True
     subscribers: tuple[Subscriber, ...] = ()
     set_size: int = 100
     pressure: Pressure = field(default_factory=Pressure)
@@ -133,6 +136,11 @@ class Dependencies:
     def calling(self) -> frozenset[str]:
         """The channels that ring a phone."""
         return frozenset(name for name, capabilities in self.channels.items() if capabilities.is_call)
+
+    def lane_of(self, channel: str, address: str) -> str:
+        """Return the lane of a message, by where it really goes; empty if it may not leave."""
+        final = self.delivery.final(channel, address)
+        return "" if final is None else lanes.lane_of(self.secret_keys[0].encode() if self.secret_keys else b"", channel, final)
 
     def limit_of(self, provider: str) -> int:
         """Return how many messages a provider accepts a minute."""

@@ -124,7 +124,16 @@ class Transaction:
 
     def queue(self, rows: Sequence[NotificationFacts]) -> None:
         """Add notifications that are due now; one that exists already stays as it is."""
-        placed = [replace(row, due_at=self.now, rung_at=self.now, namespace=self._namespace(row.incident_id)) for row in rows]
+        placed = [
+            replace(
+                row,
+                due_at=self.now,
+                rung_at=self.now,
+                namespace=self._namespace(row.incident_id),
+                lane=self._lane(row),
+            )
+            for row in rows
+        ]
         for row in self.ledger.notifications.add(placed, event="queued"):
             self._note_due(row)
 
@@ -136,6 +145,13 @@ class Transaction:
         if incident_id not in self._namespaces:
             self._namespaces[incident_id] = self.ledger.incidents.get(incident_id).namespace
         return self._namespaces[incident_id]
+
+    def _lane(self, row: NotificationFacts) -> str:
+        if row.kind is Kind.INCIDENT_EVENT:
+            return ""
+        recipient_id = self.ledger.escalations.get(row.escalation_id).recipient_id
+        address = self.ledger.contacts.get(row.incident_id, recipient_id).addresses.get(row.channel)
+        return "" if address is None else self.deps.lane_of(row.channel, address)
 
     def _is_newly_due(self, before: NotificationFacts, after: NotificationFacts) -> bool:
         is_due = after.state is NotificationState.QUEUED and after.due_at is not None and after.due_at <= self.now

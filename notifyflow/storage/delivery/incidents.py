@@ -261,6 +261,7 @@ class Contacts(Repository):
     def add(self, incident_id: str, contacts: Sequence[Contact]) -> None:
         """Store the contacts of a new incident, in order."""
         self._unit.new_contacts += _rows_of(incident_id, contacts, after=0)
+        self._remember(incident_id, contacts)
 
     def put(self, incident_id: str, contacts: Sequence[Contact]) -> None:
         """Store contacts; a known recipient keeps its position, and new ones come last."""
@@ -271,6 +272,10 @@ class Contacts(Repository):
         new = [each for each in contacts if each.recipient_id not in known]
         self._unit.new_contacts += _rows_of(incident_id, new, after=len(known))
         self._unit.unlocked.clear()
+        self._remember(incident_id, contacts)
+
+    def _remember(self, incident_id: str, contacts: Sequence[Contact]) -> None:
+        self._unit.unlocked.update({("contact", incident_id, each.recipient_id): each for each in contacts})
 
 
 _VALUES = tuple(each.name for each in fields(Contact) if each.name != "recipient_id")

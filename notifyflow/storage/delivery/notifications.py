@@ -158,6 +158,13 @@ class Notifications(MachineRepository[NotificationFacts]):
             paused_until = now if DeferralReason.PAUSE in why else row.paused_until
             self._unit.save(row, replace(row, due_at=now, rung_at=None, paused_until=paused_until))
 
+    def stop_waiting(self, *, now: datetime, limit: int) -> None:
+        """Make notifications that wait for others due now."""
+        is_waiting = QUEUED & (NotificationRow.due_at > now) & NotificationRow.waits_until.is_null(is_null=False)
+        query = select(NotificationFacts, is_waiting).order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(limit)
+        for row in self._unit.read(NotificationFacts, self._unit.locked(query, skips_locked=True)):
+            self._unit.save(row, replace(row, due_at=now, rung_at=None))
+
     def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
         """Lock and read the queued notifications of an incident."""
         query = select(NotificationFacts, NotificationRow.incident_id == incident_id, QUEUED)

@@ -26,9 +26,9 @@ from notifyflow.storage.session.conditions import (
 )
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import select
-from notifyflow.storage.session.statements import Parameters, Statement, finds
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.session.unit_of_work import UnitOfWork
-from notifyflow.storage.tables import AttemptRow, EscalationRow, NotificationRow
+from notifyflow.storage.tables import NotificationRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,18 +96,15 @@ class Work(Repository):
         rows = [found[each] for each in ids if each in found]
         return tuple(self._unit.remember(self._unit.with_attempts(rows), is_locked=True))
 
-    def claim_with(
-        self, rows: Sequence[NotificationFacts], channel: str, *, now: datetime, limit: int
+    def claim_lanes(
+        self, lanes: Collection[str], known: Collection[str], *, now: datetime, limit: int
     ) -> tuple[NotificationFacts, ...]:
-        """Lock and read the same recipients' notifications on a channel that quiet hours deferred or a bundled call carried.
+        """Lock and read the pages of some lanes that are due or wait, except those in ``known``, CRITICAL first.
 
-        As ``claim``, it skips those that another transaction has locked. The addresses may differ.
+        As ``claim``, it skips those that another transaction has locked.
         """
-        found = self._unit.rows(
-            self._unit.locked(_WAITED([row.escalation_id for row in rows], channel, now, limit), skips_locked=True)
-        )
-        claimed = {row.id for row in rows}
-        others = [row for row in found if row["id"] not in claimed]
+        found = self._unit.rows(self._unit.locked(_LANES(sorted(lanes), now, limit), skips_locked=True))
+        others = [row for row in found if row["id"] not in known]
         return tuple(self._unit.remember(self._unit.with_attempts(others), is_locked=True))
 
     def ring(self, *, now: datetime, again_after: timedelta, limit: int, is_marking: bool = True) -> tuple[Due, ...]:
@@ -292,20 +289,12 @@ def _to_ring(where: Callable[[Parameters], Expression], order: Field) -> Stateme
     return Statement(build)
 
 
-def _waited(param: Parameters) -> Select:
-    """Search for due pages to some escalations' recipients that quiet hours deferred, or that a bundled call carried."""
-    first = EscalationRow.alias()
-    recipients = first.select(first.recipient_id).where(param.any_of(first.id))
-    is_own = (EscalationRow.id == NotificationRow.escalation_id) & EscalationRow.recipient_id.in_(recipients)
-    was_carried = (AttemptRow.notification_id == NotificationRow.id) & AttemptRow.sent_with.is_null(is_null=False)
-    return (
-        select(NotificationFacts, QUEUED, NotificationRow.channel == param(NotificationRow.channel), IS_CALM, _IS_FREE)
-        .where(NotificationRow.due_at <= param(NotificationRow.due_at), NotificationRow.kind == SQL("'page'"))
-        .where(fn.EXISTS(EscalationRow.select(SQL("1")).where(is_own)))
-        .where((NotificationRow.deferred_by == SQL("'quiet'")) | finds(AttemptRow.select(SQL("1")).where(was_carried)))
-        .order_by(NotificationRow.due_at, NotificationRow.id)
-        .limit(param(IntegerField()))
-    )
+def _lanes(param: Parameters) -> Select:
+    """Search for the pages of some lanes that are due, or wait."""
+    is_there = param.any_of(NotificationRow.lane) & (NotificationRow.lane != SQL("''"))  # as the index has it
+    is_ready = (NotificationRow.due_at <= param(NotificationRow.due_at)) | NotificationRow.waits_until.is_null(is_null=False)
+    query = select(NotificationFacts, QUEUED, is_there, is_ready, NotificationRow.kind == SQL("'page'"), _IS_FREE)
+    return query.order_by(URGENCY, NotificationRow.created_at, NotificationRow.id).limit(param(IntegerField()))
 
 
 def _due_of(param: Parameters) -> Select:
@@ -332,7 +321,7 @@ _QUEUED_OF = Statement(
         NotificationRow.select(NotificationRow.id).where(param.any_of(NotificationRow.id), QUEUED).order_by(NotificationRow.id)
     )
 )
-_WAITED = Statement(_waited)
+_LANES = Statement(_lanes)
 _DUE_OF = Statement(_due_of)
 _IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
 _RING_FRESH = _to_ring(

@@ -169,6 +169,8 @@ STATEMENTS = (
         deferred_by TEXT,
         paused_since {instant},
         paused_until {instant},
+        lane TEXT NOT NULL DEFAULT '',
+        waits_until {instant},
         ended TEXT,
         ended_at {instant},
         is_stopped BOOLEAN NOT NULL,
@@ -209,6 +211,9 @@ STATEMENTS = (
         (channel, is_quarantined, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), namespace, due_at, id)
         WHERE state = 'QUEUED'
     """,
+    # what came to a lane lately, and what waits in it
+    "CREATE INDEX notifyflow_notification_lane ON notifyflow_notification (lane, created_at)",
+    "CREATE INDEX notifyflow_notification_waiting ON notifyflow_notification (lane) WHERE state = 'QUEUED' AND lane <> ''",
     """
     CREATE TABLE notifyflow_attempt (
         id TEXT NOT NULL PRIMARY KEY,
@@ -232,6 +237,9 @@ STATEMENTS = (
         times_polled INTEGER NOT NULL,
         took_s DOUBLE PRECISION,
         sent_with TEXT,
+        position INTEGER,
+        is_named BOOLEAN NOT NULL DEFAULT TRUE,
+        over_at {instant},
         unproven_at {instant},
         UNIQUE (notification_id, number)
     )

@@ -40,6 +40,18 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE TABLE notifyflow_lane (
+        id TEXT NOT NULL PRIMARY KEY,
+        channel TEXT NOT NULL,
+        left_at {instant},
+        beat_at {instant},
+        urgent_from {instant},
+        urgent_until {instant},
+        calm_from {instant},
+        calm_until {instant}
+    )
+    """,
+    """
     CREATE TABLE notifyflow_provider_health (
         channel TEXT NOT NULL,
         provider TEXT NOT NULL,

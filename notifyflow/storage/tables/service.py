@@ -6,6 +6,7 @@ from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.core.accounts.users import User
 from notifyflow.core.delivery.model import Notified
 from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.limits.lanes import Lane
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.storage.tables.fields import (
@@ -17,6 +18,10 @@ from notifyflow.storage.tables.fields import (
     ValueField,
 )
 from notifyflow.storage.tables.table import Table
+
+
+class LaneRow(Table, stores=Lane):
+    """The state of one lane that has had a storm."""
 
 
 class ProviderHealthRow(Table, stores=ProviderHealth):

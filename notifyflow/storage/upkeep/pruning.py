@@ -19,6 +19,7 @@ from notifyflow.storage.tables import (
     HandOverRow,
     InboundEntryRow,
     IncidentRow,
+    LaneRow,
     NoticeRow,
     NotificationRow,
     NumberRow,
@@ -95,10 +96,12 @@ class Pruning(Repository):
     def strays(self, *, before: datetime, limit: int) -> Pruned:
         """Delete some foreign receipts and counted notices from before an instant.
 
-        Numbers that were last texted before it, and earlier hand-overs, are deleted, too; opt-outs stay.
+        Numbers that were last texted before it, earlier hand-overs and lanes without a storm since are deleted, too; opt-outs
+        stay.
         """
         self._delete(NumberRow, NumberRow.texted_at < before)
         self._delete(HandOverRow, HandOverRow.at < before)
+        self._delete(LaneRow, fn.COALESCE(LaneRow.left_at, LaneRow.urgent_from, LaneRow.calm_from) < before)
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
         strays = ReceiptRow.select(ReceiptRow.provider, ReceiptRow.event_id).where(_is_stray(before)).limit(limit)
         return Pruned(

@@ -1,6 +1,7 @@
 """What the pipeline's tests share: a driver on a fresh database of each kind, checked against the invariants at the end."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,12 @@ from tests.integration.storage.samples import found_in
 def driver(store: Store) -> Driver:
     """Workers and providers on a fresh database; nobody is configured for operations."""
     return Driver(store)
+
+
+@pytest.fixture
+def each_by_itself(driver: Driver) -> None:
+    """Let nothing wait for others, nor leave with them."""
+    driver.deps = replace(driver.deps, is_bundling=False)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,8 @@ from tests.driver import Driver
 from tests.leases import record_one
 from tests.notifying import notify
 
+pytestmark = pytest.mark.usefixtures("each_by_itself")  # the rules for one row, whatever leaves with it
+
 OURS, HERS = "+15005550006", "+15005550011"
 TEXTS = replace(DEFAULT, name="texts", tiers=(Tier(name="primary", channels=("sms",)),))
 CALLS = replace(DEFAULT, name="calls", tiers=(Tier(name="primary", channels=("voice",)),))

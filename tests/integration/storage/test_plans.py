@@ -15,6 +15,7 @@ from peewee import Database
 from notifyflow.core.delivery.model import DeferralReason, Evidence, IncidentState, NotificationState, Severity
 from notifyflow.core.insight.message_log import MessageFilter
 from notifyflow.core.insight.views import IncidentFilter
+from notifyflow.core.limits.lanes import Class
 from notifyflow.storage.delivery import work
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
@@ -69,6 +70,11 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "load_escalations": lambda ledger: ledger.escalations.load(["e"], moving=["n1"]),
     "operations_among": lambda ledger: ledger.operations.among(["i"]),
     "earlier_notifications": lambda ledger: ledger.notifications.of_earlier_rounds([escalation(round=2)]),
+    "lanes": lambda ledger: ledger.lanes.read(["l"], now=NOW),
+    "lanes_of_several": lambda ledger: ledger.lanes.read(["l", "m"], now=NOW),
+    "start_of_a_storm": lambda ledger: ledger.lanes.start("l", Class.URGENT, now=NOW),
+    "lock_lanes": lambda ledger: ledger.lanes.lock(["l"], "sms"),
+    "claim_lanes": lambda ledger: ledger.work.claim_lanes(["l"], (), now=NOW, limit=10),
     "lock_provider_health": lambda ledger: ledger.providers.lock("email", ["ses"]),
     "ring_due": lambda ledger: ledger.work.ring(now=NOW, again_after=SECOND, limit=10),
     "expired_leases": lambda ledger: ledger.attempts.expired_leases(now=NOW, limit=10),

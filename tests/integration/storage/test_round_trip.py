@@ -99,6 +99,8 @@ FULL_PAGE = page(
     deferred_by=DeferralReason.LIMIT,
     paused_since=INSTANT,
     paused_until=INSTANT,
+    lane="0123456789abcdef",
+    waits_until=INSTANT,
     ended=Ended.CAPPED,
     ended_at=INSTANT,
     namespace="prometheus",
@@ -131,6 +133,9 @@ FULL_ATTEMPT = attempt(
     retry_after_s=1.5,
     receipt_due_at=INSTANT,
     sent_with="a0",
+    position=1,
+    is_named=False,
+    over_at=INSTANT,
     unproven_at=INSTANT,
 )
 

@@ -13,6 +13,8 @@ from notifyflow.storage.store import Store
 from tests.builders import REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 
+pytestmark = pytest.mark.usefixtures("each_by_itself")  # the rules for one row, whatever leaves with it
+
 
 @pytest.fixture
 def driver(store: Store) -> Driver:

@@ -3,7 +3,10 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+
+import pytest
 
 from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState
 from notifyflow.core.delivery.policy import INSISTENT
@@ -11,6 +14,8 @@ from notifyflow.pipeline.delivery import operations
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
+
+pytestmark = pytest.mark.usefixtures("each_by_itself")  # the rules for one row, whatever leaves with it
 
 THREADS = 6
 
@@ -69,6 +74,7 @@ def test_whoever_acknowledges_it_while_it_escalates_stops_all_of_it(driver: Driv
 
 def test_critical_failures_at_once_are_linked_to_one_operations_incident(store: Store) -> None:
     driver = Driver(store, operations=[a_contact("ops", "slack")])
+    driver.deps = replace(driver.deps, is_bundling=False)
     keys = [f"db-{number}" for number in range(THREADS)]
     for key in keys:
         driver.notify(an_incident(key), a_recipient("ada", "email"))

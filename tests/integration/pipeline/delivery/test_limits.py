@@ -16,6 +16,8 @@ from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_in
 from tests.driver import Driver
 from tests.leases import record_one
 
+pytestmark = pytest.mark.usefixtures("each_by_itself")  # the rules for one row, whatever leaves with it
+
 QUEUED, SENT = NotificationState.QUEUED, NotificationState.SENT
 PAIR = ("ses", "smtp")
 UNHEALTHY = replace(UNKNOWN, condition=Condition.UNHEALTHY)

@@ -20,6 +20,8 @@ from tests.driver import Driver
 from tests.integration.storage.samples import found_in
 from tests.notifying import notify
 
+pytestmark = pytest.mark.usefixtures("each_by_itself")  # the rules for one row, whatever leaves with it
+
 ADA = a_recipient("ada", "email")
 NAMESPACES = (namespaces.SHARED, "prometheus", "staging")
 

@@ -18,6 +18,8 @@ from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, START, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 
+pytestmark = pytest.mark.usefixtures("each_by_itself")  # the rules for one row, whatever leaves with it
+
 ADA = a_recipient("ada", "email", "sms", "voice")
 PHONE = a_recipient("ada", "sms", "voice")
 SWEEPERS = 6

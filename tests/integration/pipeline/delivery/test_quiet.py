@@ -212,7 +212,7 @@ def test_recipients_without_quiet_hours_cost_no_statement_more(driver: Driver, c
     for key in ("db-0", "db-1"):  # the provider's row is added for the first
         driver.notify(an_incident(key), a_recipient("ada", "email"))
         driver.deliver()
-    driver.notify(an_incident("db-3"), a_recipient("ada", "email"))
+    driver.notify(an_incident("db-3"), a_recipient("cleo", "email"))
     counted.clear()
     (claimed,) = driver.claim("email")
     driver.record(claimed)

@@ -11,6 +11,8 @@ from notifyflow.core.namespaces import OPERATIONS
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
 
+pytestmark = pytest.mark.usefixtures("each_by_itself")  # the rules for one row, whatever leaves with it
+
 QUEUED, SENT = NotificationState.QUEUED, NotificationState.SENT
 LIMIT = 20
 """Slots a minute: 16 and a reserve of 4; of these 3 and 1 are kept for namespaces that have had little."""

@@ -24,6 +24,8 @@ from tests.driver import Driver
 from tests.patience import PatientStore
 from tests.pressing import CODES, Press, PressedStore
 
+pytestmark = pytest.mark.usefixtures("each_by_itself")  # the rules for one row, whatever leaves with it
+
 ITEMS = 24
 CROWD = 120
 """More than a sweep handles at once."""

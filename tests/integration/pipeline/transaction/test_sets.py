@@ -38,6 +38,8 @@ from tests.damage import release_all
 from tests.driver import Driver
 from tests.leases import record_one
 
+pytestmark = pytest.mark.usefixtures("each_by_itself")  # the rules for one row, whatever leaves with it
+
 T = TypeVar("T")
 
 
@@ -416,6 +418,7 @@ def test_a_sweep_needs_a_bounded_number_of_statements(driver: Driver, people: in
     everybody = [a_recipient(f"p{number}", "email", "slack", "sms") for number in range(people)]
     driver.notify(an_incident(), *everybody, policy=INSISTENT)
     lost = driver.claim("slack")
+    driver.deps = replace(driver.deps, is_bundling=True)
     driver.note_sweep(driver.clock.at + timedelta(minutes=1))
     expiring = len(counted)
     driver.sweep()

@@ -455,6 +455,19 @@ def test_a_row_is_in_doubt_while_the_result_of_its_latest_attempt_is_unknown(
     assert (found and found.id) == doubted
 
 
+def test_a_row_that_waits_for_others_goes_on_being_deferred() -> None:
+    row = lifecycle.defer(page(due_at=NOW), DeferralReason.LIMIT, until=NOW, now=NOW).after
+    waiting = lifecycle.postpone(replace(row, rung_at=NOW), due_at=NOW + seconds(58), until=NOW + minutes(1), now=NOW)
+    assert (waiting.event, waiting.has_moved) == ("postponed", False)
+    assert waiting.after == replace(row, due_at=NOW + seconds(58), waits_until=NOW + minutes(1))
+    for ended in (
+        lifecycle.defer(waiting.after, DeferralReason.PAUSE, until=NOW, now=NOW),
+        lifecycle.claim(waiting.after, attempt(), now=NOW),
+        lifecycle.stop(waiting.after, "acknowledged", now=NOW),
+    ):
+        assert ended.after.waits_until is None
+
+
 def test_a_row_that_is_deferred_keeps_since_when_and_how_long_it_was_paused() -> None:
     deferred = lifecycle.defer(page(due_at=NOW), DeferralReason.LIMIT, until=NOW + seconds(65), now=NOW)
     assert (deferred.event, deferred.has_moved) == ("deferred", False)

@@ -18,6 +18,7 @@ GRIDS = {
     "notification": """
         claimed              m i l l l l
         deferred            m i i i i i
+        postponed           m i i i i i
         accepted             i m i m i l
         refused              i m i m i l
         refused_for_good     i m i m i l

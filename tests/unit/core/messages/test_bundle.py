@@ -1,33 +1,16 @@
-"""What waited in quiet hours may leave together; what did not, or is CRITICAL, leaves alone."""
+"""A bundle has the most severe and oldest page first, and its retries leave together."""
 
-import pytest
-
-from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.model import DeferralReason, Kind, Result, Severity
+from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.core.messages import bundle
 from tests.facts import NOW, attempt, minutes, page
 
-QUIET = DeferralReason.QUIET
 CARRIED = attempt(1, Result.TEMPORARY_FAILURE, sent_with="a0")
 ALONE = attempt(2, Result.TEMPORARY_FAILURE)
 
 
-@pytest.mark.parametrize(
-    ("row", "is_together"),
-    [
-        (page(deferred_by=QUIET), True),
-        (page(deferred_by=QUIET, kind=Kind.STATUS_UPDATE, tier=None), False),
-        (page(deferred_by=QUIET, severity=Severity.CRITICAL), False),
-        (page(deferred_by=DeferralReason.LIMIT), False),
-        (page(), False),
-        (page(attempts=(CARRIED,)), True),
-        (page(attempts=(CARRIED, ALONE)), False),
-    ],
-)
-def test_pages_leave_together_if_quiet_hours_deferred_them_or_their_last_call_carried_others(
-    row: NotificationFacts, *, is_together: bool
-) -> None:
-    assert bundle.waits_together(row) is is_together
+def test_a_retry_leaves_with_those_of_its_last_call() -> None:
+    rows = [page(), page(attempts=(CARRIED,)), page(attempts=(CARRIED, ALONE))]
+    assert [bundle.company(row) for row in rows] == ["", "a0", ""]
 
 
 def test_the_most_severe_and_oldest_comes_first() -> None:
@@ -43,10 +26,6 @@ def test_the_most_severe_and_oldest_comes_first() -> None:
 def test_all_that_a_call_carried_is_due_again_at_one_time_and_calls_differ() -> None:
     assert bundle.jitter("a1") == bundle.jitter("a1") != bundle.jitter("a2")
     assert 0 <= bundle.jitter("a1") < 1
-
-
-def test_a_message_carries_twenty_at_most() -> None:
-    assert [len(range(45)[part]) for part in bundle.split(45)] == [20, 20, 5]
 
 
 def test_an_attempt_is_carried_if_another_made_the_call() -> None:

@@ -1,0 +1,206 @@
+"""Decides, inside the claim's transaction, what leaves each lane now: alone, together, or after a wait for others."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import Kind, Severity
+from notifyflow.core.limits import lanes
+from notifyflow.core.limits.lanes import Arrivals, Class, Departure, Lane, Start
+from notifyflow.core.messages import bundle
+from notifyflow.pipeline.delivery.attempts import Candidate, blaming
+from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction.running import Transaction
+
+_SETS = 5
+"""How many sets of attempts one message carries at most; with PostgreSQL they are 500."""
+
+Judge = Callable[[NotificationFacts], Candidate | None]
+"""(notification) → the notification with all that its attempt needs, or None if it may not be sent now."""
+
+
+@dataclass(slots=True)
+class Leaving:
+    """What leaves now.
+
+    Attributes:
+        calls: The notifications of each call, the most severe first.
+        others: Pages that were claimed beside the given ones, since they are in the same lanes.
+        waiting: Number of the given ones that wait for others.
+    """
+
+    calls: list[Sequence[Candidate]] = field(default_factory=list)
+    others: tuple[NotificationFacts, ...] = ()
+    waiting: int = 0
+
+
+@dataclass(slots=True)
+class _Crowd:
+    """The pages in one lane.
+
+    Attributes:
+        wanted: Those that are claimed.
+        others: The others that are due, or wait.
+        starting: The storms that begin with them.
+    """
+
+    id: str
+    wanted: list[Candidate]
+    lane: Lane | None
+    arrivals: Sequence[Arrivals]
+    others: list[Candidate] = field(default_factory=list)
+    starting: dict[Class, Start] = field(default_factory=dict)
+
+
+def leave(tx: Transaction, channel: str, candidates: Sequence[Candidate], judge: Judge, *, takes_others: bool) -> Leaving:
+    """Return the calls to make now for some candidates; the others wait.
+
+    In a lane without a storm, in which nothing was deferred, each leaves by itself, and one statement has looked.
+    ``takes_others`` is False where only the given ones may be written.
+    """
+    leaving = Leaving()
+    crowds: dict[str, _Crowd] = {}
+    for each in candidates:
+        if not _is_bundled(tx, each):
+            leaving.calls.append((each,))
+        elif each.lane in crowds:
+            crowds[each.lane].wanted.append(each)
+        else:
+            crowds[each.lane] = _Crowd(each.lane, [each], None, ())
+    if crowds:
+        _look(tx, crowds)
+        crowded = {each.id: each for each in crowds.values() if _is_crowded(tx, each)}
+        if crowded and takes_others:
+            leaving.others = _take_others(tx, crowded, judge)
+        _lock(tx, channel, crowded)
+        for crowd in crowds.values():
+            leaving.calls += _leave_lane(tx, crowd, leaving)
+        place = {each.row.id: number for number, each in enumerate(candidates)}
+        leaving.calls.sort(key=lambda call: min(place.get(each.row.id, len(place)) for each in call))
+    return leaving
+
+
+def _is_bundled(tx: Transaction, candidate: Candidate) -> bool:
+    row, policy = candidate.row, candidate.escalation.policy
+    is_on = tx.deps.is_bundling and policy.bundling and tx.deps.capabilities(row.channel).is_bundled
+    return is_on and row.kind is Kind.PAGE and candidate.lane != ""
+
+
+def _look(tx: Transaction, crowds: Mapping[str, _Crowd]) -> None:
+    """Read the state of the lanes."""
+    states, arrivals = tx.ledger.lanes.read(crowds, now=tx.now)
+    for lane_id, crowd in crowds.items():
+        crowd.lane, crowd.arrivals = states.get(lane_id), arrivals.get(lane_id, ())
+
+
+def _is_crowded(tx: Transaction, crowd: _Crowd) -> bool:
+    """Return whether there may be others to leave with, or to wait for; note the storms that begin."""
+    first = [each.row for each in crowd.wanted if not each.row.attempts]
+    for severities in sorted({lanes.class_of(row.severity) for row in first}):
+        is_on = crowd.lane is not None and lanes.is_stormy(crowd.lane, severities, now=tx.now)
+        if not is_on and lanes.may_begin(crowd.arrivals, severities):
+            start = tx.ledger.lanes.start(crowd.id, severities, now=tx.now)
+            if start is not None:
+                crowd.starting[severities] = start
+    is_stormy = crowd.lane is not None and any(lanes.is_stormy(crowd.lane, each, now=tx.now) for each in Class)
+    has_company = any(lanes.joins(row, now=tx.now) for row in first) or any(bundle.company(each.row) for each in crowd.wanted)
+    return bool(crowd.starting) or is_stormy or has_company
+
+
+def _take_others(tx: Transaction, crowded: Mapping[str, _Crowd], judge: Judge) -> tuple[NotificationFacts, ...]:
+    known = {each.row.id for crowd in crowded.values() for each in crowd.wanted}
+    found = tx.ledger.work.claim_lanes(crowded, known, now=tx.now, limit=_most(tx))
+    with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is judged
+        tx.ledger.escalations.load_pages(found)
+    for row in found:
+        with blaming(row):
+            candidate = judge(row)
+            if candidate and candidate.lane == row.lane and _is_bundled(tx, candidate):  # another address may be used now
+                crowded[row.lane].others.append(candidate)
+    return found
+
+
+def _lock(tx: Transaction, channel: str, crowded: Mapping[str, _Crowd]) -> None:
+    """Lock the lanes with storms, by id, and begin those that start."""
+    stormy = [each.id for each in crowded.values() if each.starting or each.lane is not None]
+    if not stormy:
+        return
+    for lane_id, before in tx.ledger.lanes.lock(stormy, channel).items():
+        lane = before
+        for severities, start in crowded[lane_id].starting.items():
+            lane = lanes.begin(lane, severities, start, now=tx.now)
+        crowded[lane_id].lane = lane
+        tx.ledger.lanes.save(before, lane)
+
+
+def _leave_lane(tx: Transaction, crowd: _Crowd, leaving: Leaving) -> Iterator[Sequence[Candidate]]:
+    """Yield the calls that leave a lane now; let the others wait."""
+    beat = tx.deps.capabilities(crowd.wanted[0].row.channel).beat
+    everyone = [
+        (each, *lanes.departure(each.row, crowd.lane, crowd.arrivals, _patience(tx, each, crowd, beat), now=tx.now))
+        for each in (*crowd.wanted, *crowd.others)
+    ]
+    ways = {departure for _, departure, _ in everyone}
+    is_beat, is_together = Departure.WITH_ALL in ways, not ways.isdisjoint((Departure.WITH_ALL, Departure.TOGETHER))
+    calls: dict[Hashable, list[Candidate]] = defaultdict(list)
+    waiting: list[tuple[Candidate, datetime]] = []
+    for number, (each, departure, until) in enumerate(everyone):
+        key, is_wanted = _call(each, is_together=is_together), number < len(crowd.wanted)
+        if departure is Departure.WAITS and not is_beat:
+            waiting.append((each, until))
+            leaving.waiting += is_wanted
+        elif is_wanted or key in calls or (is_beat and not each.row.attempts):  # nobody has room for other calls
+            calls[key].append(each)
+    _save(tx, crowd, waiting, is_beat=is_beat)
+    for call in calls.values():
+        call.sort(key=lambda each: bundle.order(each.row))
+        yield from (call[start : start + _most(tx)] for start in range(0, len(call), _most(tx)))
+
+
+def _patience(tx: Transaction, candidate: Candidate, crowd: _Crowd, beat: timedelta) -> timedelta:
+    row = candidate.row
+    is_later_tier = crowd.lane is not None and row.severity is Severity.CRITICAL and (row.tier or 0) > 1 and not row.attempts
+    earlier = tx.ledger.notifications.of(row.escalation_id) if is_later_tier else ()
+    return lanes.patience(row, earlier, beat)
+
+
+def _call(candidate: Candidate, *, is_together: bool) -> Hashable:
+    """Return the key of the call that carries a page: a retry leaves with those that its last call carried."""
+    row = candidate.row
+    if row.attempts:
+        return bundle.company(row) or row.id
+    return (row.namespace, candidate.contact.recipient_id) if is_together else row.id
+
+
+def _save(tx: Transaction, crowd: _Crowd, waiting: Sequence[tuple[Candidate, datetime]], *, is_beat: bool) -> None:
+    """Let pages wait, and write the lane; one without a storm has no row."""
+    if crowd.lane is None:
+        return
+    lane = lanes.go_on(crowd.lane, (each.row for each in (*crowd.wanted, *crowd.others)), now=tx.now)
+    if is_beat:
+        lane = lanes.left(lane, now=tx.now)
+    for each, until in waiting:
+        if each.row.waits_until is None or each.row.due_at is None or each.row.due_at <= tx.now:
+            lane, due_at = lanes.add_waiting(lane, until, now=tx.now)
+            _postpone(tx, each, due_at=due_at, until=until)
+    tx.ledger.lanes.save(crowd.lane, lane)
+
+
+def _postpone(tx: Transaction, candidate: Candidate, *, due_at: datetime, until: datetime) -> None:
+    """Let a page wait; the log says so once."""
+    row = candidate.row
+    with blaming(row):
+        after = replace(lifecycle.postpone(row, due_at=due_at, until=until, now=tx.now).after, lane=candidate.lane)
+        if row.waits_until is None:
+            tx.ledger.move(row, after, event="postponed", at=tx.now, detail={"until": until.isoformat(timespec="seconds")})
+        else:
+            tx.ledger.save(row, after)
+
+
+def _most(tx: Transaction) -> int:
+    return _SETS * tx.deps.set_size

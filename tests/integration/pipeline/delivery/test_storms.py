@@ -1,0 +1,195 @@
+"""In a storm, what goes to one place leaves together at its beat; each of its pages stands for itself."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.core.delivery.model import DeferralReason, NotificationState, Severity
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.limits.pauses import Pause, PauseScope
+from notifyflow.pipeline.delivery.outages import pause
+from tests.builders import ACCEPTED, BUSY, START, a_recipient, an_incident
+from tests.driver import Driver
+
+CRITICAL, ERROR, WARNING = Severity.CRITICAL, Severity.ERROR, Severity.WARNING
+QUEUED, SENT, CANCELLED = NotificationState.QUEUED, NotificationState.SENT, NotificationState.CANCELLED
+
+
+def numbered(first: int, last: int) -> list[str]:
+    return [f"db-{number}" for number in range(first, last + 1)]
+
+
+def at(driver: Driver) -> float:
+    return round((driver.clock.at - START).total_seconds(), 1)
+
+
+def sent(driver: Driver, channel: str = "sms") -> list[tuple[float, int]]:
+    """Return when each message left, in seconds since the start, and how many pages it carried."""
+    return [(round((each.message.at - START).total_seconds(), 1), len(each.attempts)) for each in driver.sent(channel)]
+
+
+def deliver_each(driver: Driver, *keys: str, severity: Severity = ERROR, who: str = "ada", channel: str = "sms") -> None:
+    for key in keys:
+        driver.notify(an_incident(key, severity=severity), a_recipient(who, channel))
+        driver.deliver()
+        driver.note_sweep(driver.clock.at + timedelta(seconds=0.1))
+
+
+def test_two_incidents_leave_at_once_and_the_others_of_the_minute_in_one_text(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 40))
+    assert sent(driver) == [(0.0, 1), (0.1, 1)]
+    row = driver.pages(key="db-40")["sms"]
+    assert (row.state, row.deferred_by, row.deferred_since, row.attempts) == (QUEUED, None, None, ())
+    assert row.waits_until == START + timedelta(seconds=60.1)
+    driver.pass_time(minutes=10)
+    assert sent(driver) == [(0.0, 1), (0.1, 1), (58.1, 38)]
+    assert {driver.pages(key=key)["sms"].state for key in numbered(1, 40)} == {SENT}
+    (line,) = (each for each in driver.status("db-40").transitions if each.event == "postponed")
+    assert line.detail == {"until": row.waits_until.isoformat(timespec="seconds")}
+
+
+@pytest.mark.parametrize(("channel", "beat"), [("sms", 60), ("email", 60), ("slack", 10), ("teams", 10), ("push", 10)])
+def test_each_channel_has_its_beat(driver: Driver, channel: str, beat: int) -> None:
+    deliver_each(driver, *numbered(1, 4), channel=channel)
+    driver.pass_time(seconds=beat + 1)
+    assert sent(driver, channel) == [(0.0, 1), (0.1, 1), (beat - 1.9, 2)]
+
+
+def test_a_storm_ends_after_five_minutes_without_a_new_incident(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 3))
+    driver.pass_time(seconds=298)
+    deliver_each(driver, "db-4")
+    assert sent(driver)[2:] == [(58.1, 1), (298.3, 1)]  # the last message left long ago
+    deliver_each(driver, "db-5")
+    driver.pass_time(minutes=6)
+    assert sent(driver)[4:] == [(356.3, 1)]
+    before = at(driver)
+    deliver_each(driver, "db-6", "db-7")
+    assert sent(driver)[5:] == [(before, 1), (round(before + 0.1, 1), 1)]
+
+
+def test_the_first_critical_page_of_a_namespace_leaves_at_once_and_the_others_within_half_a_minute(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 5))
+    now = at(driver)
+    deliver_each(driver, "db-6", severity=CRITICAL)
+    assert sent(driver)[-1] == (now, 1)
+    deliver_each(driver, "db-7", "db-8", severity=CRITICAL)
+    driver.pass_time(minutes=2)
+    assert sent(driver)[3:] == [(28.1, 5)]
+    *_, last = driver.sent("sms")
+    assert [each.severity for each in last.attempts] == [CRITICAL, CRITICAL, ERROR, ERROR, ERROR]
+
+
+def test_severities_are_counted_apart(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 2))
+    deliver_each(driver, *numbered(3, 4), severity=WARNING)
+    assert len(sent(driver)) == 4
+    deliver_each(driver, "db-5", severity=WARNING)
+    assert len(sent(driver)) == 4
+    deliver_each(driver, "db-6")
+    assert len(sent(driver)) == 4
+    driver.pass_time(minutes=2)
+    assert [number for _, number in sent(driver)] == [1, 1, 1, 1, 2]
+
+
+def test_an_incident_whose_severity_rises_is_one_incident(driver: Driver) -> None:
+    deliver_each(driver, "db-1", severity=WARNING)
+    deliver_each(driver, "db-2", "db-1", severity=ERROR)
+    deliver_each(driver, "db-2", severity=CRITICAL)
+    assert len(sent(driver)) == 4
+
+
+def test_what_is_over_is_not_in_the_message(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 6))
+    driver.acknowledge(key="db-3")  # it leads the others
+    driver.resolve(key="db-4")
+    driver.pass_time(minutes=2)
+    assert [number for _, number in sent(driver)] == [1, 1, 2]
+    assert driver.pages(key="db-3")["sms"].state is CANCELLED
+    assert all(driver.pages(key=key)["sms"].state is SENT for key in ("db-5", "db-6"))
+    assert sent(driver)[-1][0] <= 60.1
+
+
+def test_namespaces_and_people_at_one_address_get_messages_of_their_own_at_the_same_beat(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 4))
+    for number, (namespace, who) in enumerate([("shop", "ada"), ("shop", "ben"), ("", "ben"), ("shop", "ada")], start=10):
+        recipient = a_recipient(who, sms="ada@sms")
+        driver.notify(an_incident(f"db-{number}", severity=ERROR), recipient, namespace=namespace)
+        driver.deliver()
+    driver.pass_time(minutes=2)
+    assert sent(driver)[2:] == [(58.1, 2), (58.1, 2), (58.1, 1), (58.1, 1)]
+
+
+def test_retries_leave_at_their_own_time_with_those_of_their_message(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 6))
+    driver.respond("sms", BUSY, ACCEPTED)
+    driver.pass_time(seconds=70)
+    assert [number for _, number in sent(driver)] == [1, 1, 4]
+    driver.pass_time(minutes=5)
+    assert [number for _, number in sent(driver)] == [1, 1, 4, 4]
+    assert {driver.pages(key=key)["sms"].state for key in numbered(1, 6)} == {SENT}
+    assert [each.position for key in numbered(3, 6) for each in driver.pages(key=key)["sms"].attempts] == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_what_a_pause_deferred_does_not_wait_for_another_beat(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 6))
+    now, ends_at = driver.clock.now(), START + timedelta(seconds=90)
+    pause(driver.deps, Pause(scope=PauseScope.CHANNEL, name="sms", ends_at=ends_at, paused_at=now, paused_by="eve"))
+    deliver_each(driver, "db-7", severity=CRITICAL)
+    driver.pass_time(seconds=80)
+    row = driver.pages(key="db-3")["sms"]
+    assert (row.deferred_by, row.waits_until) == (DeferralReason.PAUSE, None)
+    driver.pass_time(seconds=120)
+    assert sent(driver)[2:] == [(0.6, 1), (90.0, 4)]
+
+
+def test_without_bundling_each_leaves_by_itself_and_what_waits_is_released(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 6))
+    driver.deps = replace(driver.deps, is_bundling=False)
+    driver.sweep()
+    deliver_each(driver, "db-7")
+    assert [number for _, number in sent(driver)] == [1] * 7
+
+
+def test_a_policy_may_forbid_it(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 4))
+    policy = replace(DEFAULT, bundling=False)
+    for key in ("db-5", "db-6"):
+        driver.notify(an_incident(key, severity=ERROR), a_recipient("ada", "sms"), policy=policy)
+    driver.deliver()
+    assert [number for _, number in sent(driver)] == [1, 1, 1, 1]
+    driver.pass_time(minutes=2)
+    assert [number for _, number in sent(driver)] == [1, 1, 1, 1, 2]
+
+
+def test_a_quiet_lane_costs_one_statement_and_no_write(driver: Driver, counted: list[str]) -> None:
+    for who in ("ada", "ben"):
+        driver.notify(an_incident(), a_recipient(who, "sms"))
+    counted.clear()
+    assert len(driver.claim("sms")) == 2
+    assert [sql.split()[0] for sql in counted if "notifyflow_lane" in sql] == ["SELECT"]
+
+
+def test_workers_that_claim_at_once_send_one_message(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 30))
+    driver.note_sweep(START + timedelta(seconds=59))
+    driver.sweep()
+    calls = [driver.claim("sms", limit=1) for _ in range(3)]
+    assert [[len(call.attempts) for call in some] for some in calls] == [[28], [], []]
+
+
+def test_more_than_a_message_carries_leave_in_several(driver: Driver) -> None:
+    driver.deps = replace(driver.deps, set_size=4)
+    deliver_each(driver, *numbered(1, 32))
+    driver.pass_time(minutes=2)
+    assert sent(driver)[2:] == [(58.1, 20), (60.1, 10)]
+
+
+def test_lanes_are_deleted_when_their_storm_is_long_over(driver: Driver) -> None:
+    deliver_each(driver, *numbered(1, 4))
+    driver.pass_time(minutes=2)
+    for span in (timedelta(0), timedelta(hours=1)):
+        driver.store.run(lambda ledger, before=START + span: ledger.pruning.strays(before=before, limit=10))  # type: ignore[misc]
+        left, _ = driver.store.run(lambda ledger: ledger.lanes.read([driver.pages(key="db-4")["sms"].lane], now=driver.clock.at))
+        assert len(left) == (span == timedelta(0))

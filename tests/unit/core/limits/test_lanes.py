@@ -1,0 +1,196 @@
+"""A storm begins with the third incident of a minute; from then on first attempts wait for the beat, each only once."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import DeferralReason, Severity
+from notifyflow.core.limits import lanes
+from notifyflow.core.limits.lanes import LEAD, Arrivals, Class, Departure, Lane
+from tests.builders import START
+from tests.facts import attempt, seconds
+from tests.facts import page as a_page
+
+CRITICAL, ERROR, WARNING, INFO = Severity
+TEXT, CHAT = timedelta(seconds=60), timedelta(seconds=10)
+LANE = Lane(id="lane", channel="sms")
+STORM = Lane(id="lane", channel="sms", left_at=START, urgent_from=START, urgent_until=START + lanes.LASTS)
+
+
+def page(severity: Severity = ERROR, *, came: datetime = START, **values: object) -> NotificationFacts:
+    return replace(a_page("sms"), severity=severity, created_at=came, due_at=came, namespace="shop", **values)
+
+
+def arrivals(severity: Severity, incidents: int = 1, *, namespace: str = "shop", first_at: datetime = START) -> Arrivals:
+    return Arrivals(namespace=namespace, severity=severity, incidents=incidents, first_at=first_at)
+
+
+def leaves(
+    row: NotificationFacts,
+    lane: Lane | None = STORM,
+    *came: Arrivals,
+    longest: timedelta = TEXT,
+    now: datetime = START,
+) -> tuple[Departure, timedelta]:
+    departure, until = lanes.departure(row, lane, came, lanes.patience(row, (), longest), now=now)
+    return departure, until - now
+
+
+def test_a_lane_names_the_channel_and_the_address_and_reveals_neither() -> None:
+    known = lanes.lane_of(b"key", "sms", "+15005550006")
+    assert known == lanes.lane_of(b"key", "sms", "+15005550006")
+    assert len(known) == 16
+    others = {lanes.lane_of(*each) for each in ((b"key", "voice", "+15005550006"), (b"key", "sms", "+1"), (b"", "sms", "+1"))}
+    assert len({known, *others}) == 4
+
+
+def test_critical_and_error_are_counted_apart_from_warning_and_info() -> None:
+    assert [lanes.class_of(each) for each in Severity] == [Class.URGENT, Class.URGENT, Class.CALM, Class.CALM]
+    assert lanes.severities_of(Class.CALM) == (WARNING, INFO)
+    two_and_two = [arrivals(CRITICAL), arrivals(ERROR), arrivals(WARNING, 2)]
+    assert not any(lanes.may_begin(two_and_two, each) for each in Class)
+    assert lanes.may_begin([*two_and_two, arrivals(ERROR, namespace="billing")], Class.URGENT)
+
+
+@pytest.mark.parametrize("severities", Class)
+def test_a_storm_begins_with_its_first_wait_and_ends_five_minutes_after_its_newest_incident(severities: Class) -> None:
+    severity = ERROR if severities is Class.URGENT else INFO
+    lane = lanes.begin(LANE, severities, lanes.Start(third_at=START, left_at=START - seconds(1)), now=START + seconds(1))
+    assert lane.left_at == START - seconds(1)
+    again = lanes.Start(third_at=START + seconds(2), left_at=None)
+    assert lanes.begin(lane, severities, again, now=START + seconds(2)) == lane
+    assert [lanes.is_stormy(lane, each, now=START + seconds(2)) for each in Class] == [each is severities for each in Class]
+    later = lanes.go_on(lane, [page(severity, came=START + seconds(100)), page(WARNING), page(ERROR)], now=START + seconds(100))
+    last = START + seconds(100) + lanes.LASTS
+    assert [lanes.is_stormy(later, severities, now=at) for at in (last - seconds(1), last)] == [True, False]
+    assert lanes.go_on(later, [page(severity)], now=START + seconds(110)) == later
+
+
+def test_a_second_storm_does_not_move_the_beat_of_the_first() -> None:
+    both = lanes.begin(
+        replace(STORM, beat_at=START + seconds(58)),
+        Class.CALM,
+        lanes.Start(third_at=START, left_at=None),
+        now=START + seconds(20),
+    )
+    assert (both.left_at, both.beat_at, both.calm_from) == (START, START + seconds(58), START)
+
+
+def test_without_a_storm_a_page_leaves_at_once_and_alone() -> None:
+    assert leaves(page(), None) == leaves(page(), Lane(id="lane", channel="sms")) == (Departure.ALONE, seconds(0))
+    assert leaves(page(WARNING)) == (Departure.ALONE, seconds(0))
+    assert leaves(page(), now=START + lanes.LASTS)[0] is Departure.TOGETHER  # late by our own fault
+
+
+@pytest.mark.parametrize("held_up", [{"deferred_by": DeferralReason.LIMIT}, {"waits_until": START}])
+def test_what_could_not_leave_when_it_was_due_leaves_with_others(held_up: dict[str, object]) -> None:
+    assert leaves(page(**held_up), None) == (Departure.TOGETHER, seconds(0))
+
+
+def test_what_was_deferred_does_not_wait_in_a_storm_too() -> None:
+    assert leaves(page(deferred_by=DeferralReason.PAUSE)) == (Departure.TOGETHER, seconds(0))
+
+
+def test_late_by_an_outage_leaves_with_others() -> None:
+    assert leaves(page(), None, now=START + seconds(59))[0] is Departure.ALONE
+    assert leaves(page(), None, now=START + seconds(60))[0] is Departure.TOGETHER
+    assert not lanes.joins(replace(page(), due_at=None), now=START + seconds(60))
+
+
+@pytest.mark.parametrize(
+    ("severity", "longest", "wait"), [(ERROR, TEXT, 60), (CRITICAL, TEXT, 30), (ERROR, CHAT, 10), (CRITICAL, CHAT, 10)]
+)
+def test_in_a_storm_a_first_attempt_waits_for_the_beat(severity: Severity, longest: timedelta, wait: int) -> None:
+    row = page(severity, came=START + seconds(1))
+    came = [arrivals(CRITICAL)]
+    assert leaves(row, STORM, *came, longest=longest, now=START + seconds(1)) == (Departure.WAITS, seconds(wait - 1))
+    late = replace(STORM, left_at=START + seconds(5))
+    assert leaves(row, late, *came, longest=longest, now=START + seconds(6)) == (Departure.WAITS, seconds(wait - 5))
+    almost = START + seconds(wait) - LEAD
+    assert leaves(row, STORM, *came, longest=longest, now=almost - seconds(0.1))[0] is Departure.WAITS
+    assert leaves(row, STORM, *came, longest=longest, now=almost)[0] is Departure.WITH_ALL
+
+
+def test_the_critical_pages_of_an_escalation_wait_half_a_minute_in_all() -> None:
+    mail = page(CRITICAL, tier=1, attempts=(attempt(started_at=START + seconds(8)),))
+    chat = page(CRITICAL, tier=1, attempts=(attempt(started_at=START + seconds(2)),))
+    queued, wished = page(CRITICAL, tier=1), page(CRITICAL, tier=None, attempts=(attempt(started_at=START + seconds(29)),))
+    text = page(CRITICAL, tier=2, attempts=(attempt(started_at=START + seconds(9)),))
+    earlier = (mail, chat, queued, wished, text)
+    waits = [lanes.patience(page(CRITICAL, tier=tier), earlier, TEXT) for tier in (1, 2, 3)]
+    assert waits == [seconds(30), seconds(22), seconds(13)]
+    assert lanes.patience(page(CRITICAL, tier=3), (*earlier, replace(mail, created_at=START - seconds(99))), TEXT) == seconds(0)
+    assert lanes.patience(page(ERROR, tier=3), earlier, TEXT) == TEXT
+    assert lanes.patience(page(CRITICAL, tier=None), earlier, CHAT) == CHAT
+
+
+def test_in_a_storm_before_whose_start_no_message_left_nothing_waits() -> None:
+    assert leaves(page(), replace(STORM, left_at=None)) == (Departure.WITH_ALL, seconds(0))
+
+
+def test_no_page_waits_twice() -> None:
+    row = page(waits_until=START + seconds(60))
+    just_left = lanes.left(STORM, now=START + seconds(57))
+    assert (just_left.left_at, just_left.beat_at) == (START + seconds(57), None)
+    assert leaves(row, just_left, now=START + seconds(57)) == (Departure.WAITS, seconds(3))
+    assert leaves(row, just_left, now=START + seconds(60))[0] is Departure.WITH_ALL
+
+
+def test_what_came_before_the_storm_and_what_was_tried_before_does_not_wait() -> None:
+    assert leaves(page(came=START - seconds(0.001)))[0] is Departure.ALONE
+    tried = replace(page(CRITICAL), attempts=(attempt(),))
+    assert leaves(tried, STORM, arrivals(CRITICAL, first_at=START - seconds(1)))[0] is Departure.ALONE
+
+
+def test_the_first_critical_page_of_its_namespace_within_a_minute_does_not_wait() -> None:
+    row = page(CRITICAL, came=START + seconds(5))
+    now = START + seconds(6)
+    others = [arrivals(CRITICAL, namespace="billing"), arrivals(ERROR), arrivals(CRITICAL, first_at=row.created_at)]
+    assert leaves(row, STORM, *others, now=now)[0] is Departure.ALONE
+    assert leaves(row, STORM, arrivals(CRITICAL), now=now)[0] is Departure.WAITS
+    assert leaves(replace(row, waits_until=START + seconds(30)), STORM, *others, now=now)[0] is Departure.WAITS
+    assert leaves(row, replace(STORM, left_at=START + seconds(60)), now=START + seconds(65))[0] is Departure.WITH_ALL
+
+
+def test_the_first_page_that_waits_leads_the_others() -> None:
+    lane, due_at = lanes.add_waiting(STORM, START + seconds(60), now=START)
+    assert (due_at, lane.beat_at) == (START + seconds(58), START + seconds(58))
+    assert lanes.add_waiting(lane, START + seconds(61), now=START) == (lane, START + seconds(61))
+    sooner, due_at = lanes.add_waiting(lane, START + seconds(30), now=START)
+    assert (due_at, sooner.beat_at) == (START + seconds(28), START + seconds(28))
+    again, due_at = lanes.add_waiting(lane, START + seconds(90), now=START + seconds(58))  # the leader was due, and did not leave
+    assert (due_at, again.beat_at) == (START + seconds(88), START + seconds(88))
+
+
+@given(
+    severity=st.sampled_from(Severity),
+    came=st.floats(0, 400),
+    left=st.floats(-400, 400),
+    waited=st.floats(0, 400),
+    longest=st.sampled_from([TEXT, CHAT]),
+)
+def test_a_page_never_waits_longer_than_its_beat(
+    severity: Severity, came: float, left: float, waited: float, longest: timedelta
+) -> None:
+    at = START + seconds(came)
+    lane = Lane(
+        id="lane",
+        channel="sms",
+        left_at=min(START + seconds(left), at + seconds(waited)),
+        urgent_from=START,
+        urgent_until=at + seconds(waited) + lanes.LASTS,
+        calm_from=START,
+        calm_until=at + seconds(waited) + lanes.LASTS,
+    )
+    row = page(severity, came=at)
+    departure, until = lanes.departure(
+        row, lane, [arrivals(severity)], lanes.patience(row, (), longest), now=at + seconds(waited)
+    )
+    bound = min(longest, seconds(30)) if severity is CRITICAL else longest
+    assert seconds(0) <= until - (at + seconds(waited))
+    assert until - at <= max(bound, seconds(waited))
+    assert (departure is Departure.WAITS) == (until > at + seconds(waited))
