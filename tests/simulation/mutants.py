@@ -178,7 +178,7 @@ class NoPauses(Overriding, Intervals):
 
 
 class OneByOne(Overriding, Work):
-    def claim_with(self, rows: Any, channel: Any, **arguments: Any) -> Any:
+    def claim_lanes(self, lanes: Any, known: Any, **arguments: Any) -> Any:
         return ()
 
 
