@@ -42,7 +42,8 @@ _COUNTED = {
     "incident": "SELECT id, severity FROM notifyflow_incident WHERE is_operations OR namespace <> 'notifyflow'",
     "escalation": "SELECT id, severity FROM notifyflow_escalation WHERE round > 0",
 }
-_ATTEMPTS = "SELECT id, notification_id, provider, state, took_s, receipt_due_at FROM notifyflow_attempt"
+_ATTEMPTS = "SELECT id, notification_id, provider, state, took_s, receipt_due_at, sent_with FROM notifyflow_attempt"
+_RANGES = {"1": range(1, 2), "2-5": range(2, 6), "6-20": range(6, 21), "21-100": range(21, 101), "over 100": range(101, 10_000)}
 _CRITICAL = """
     SELECT e.severity, COUNT(*) FROM notifyflow_critical c JOIN notifyflow_escalation e ON e.id = c.escalation_id GROUP BY 1
 """
@@ -91,7 +92,7 @@ def recounted(look: Callable[[str], Sequence[Any]]) -> Counts:
             found.update(("notifyflow_escalations", severities[machine][row_id], target) for target in moves)
         else:
             _count_incident(found, severities[machine][row_id], [event for _, event, *_ in log])
-    for notification_id, provider, _, took_s, _ in attempts.values():
+    for notification_id, provider, _, took_s, *_ in attempts.values():
         if took_s is not None:
             found["notifyflow_provider_request_seconds", pages[notification_id][0], provider] += 1
     for severity, count in look(_CRITICAL):
@@ -105,6 +106,7 @@ def _count_page(
 ) -> None:
     channel, kind, severity = labels
     repeats = {detail["attempt"] for *_, text in log if "after_doubt" in (detail := json.loads(text))}
+    sizes = Counter(call or attempt_id for attempt_id, (*_, call) in attempts.items())
     for _, event, source, target, text in log:
         if source == "" or (source != target and target not in ("QUEUED", "SENDING")):
             found["notifyflow_notifications", channel, kind, severity, target] += 1
@@ -112,7 +114,10 @@ def _count_page(
             found["notifyflow_failures", channel, "none"] += 1
         if event in _OUTCOMES or event in _RESULTS:
             attempt_id = json.loads(text)["attempt"]
-            _, provider, _, _, receipt_due_at = attempts[attempt_id]
+            _, provider, _, _, receipt_due_at, call = attempts[attempt_id]
+            if event == "accepted" and call in (None, attempt_id):
+                (carried,) = (each for each, sizes_of in _RANGES.items() if sizes[attempt_id] in sizes_of)
+                found["notifyflow_messages", channel, provider, carried] += 1
             is_awaited, is_repeat = receipt_due_at is not None, attempt_id in repeats
             found.update(_of_call(event, (channel, provider), severity, is_awaited=is_awaited, is_repeat=is_repeat))
     targets = {target for _, _, _, target, _ in log} if kind == "page" else set()

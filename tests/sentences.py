@@ -6,6 +6,7 @@ It reads the words only, as people do: those that claim something stand below, a
 import html
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import Kind, Result
@@ -25,6 +26,7 @@ _NO_CLAIMS = re.compile(
     r"|\b(due and |can )not \w+|about to be \w+|counts as reached|\d+ of \d+ recipients? reached|, unconfirmed\b"
 )
 _NOTHING = re.compile(r"\bnothing (has been sent|was sent|went out|has gone out)\b")
+_IN_ONE = re.compile(r"\b(told|counted) in one ([\w ]+?) with\b")
 _WAY = re.compile("|".join(rf"\b{way}\b" for way in WAYS))
 
 
@@ -32,6 +34,12 @@ def is_accepted(row: NotificationFacts) -> bool:
     """Return whether a provider took on any attempt: it said so, or reported on it later."""
     taken = (Result.ACCEPTED, Result.DELIVERED)
     return any(each.result in taken or each.evidence is not None for each in row.attempts)
+
+
+def is_carried(row: NotificationFacts, *, is_named: bool) -> bool:
+    """Return whether a provider took on a message about several incidents that named this one, or only counted it."""
+    carried = tuple(each for each in row.attempts if each.sent_with is not None and each.is_named is is_named)
+    return is_accepted(replace(row, attempts=carried))
 
 
 def pages(status: IncidentStatus, people: Collection[str] | None = None) -> list[NotificationFacts]:
@@ -54,10 +62,13 @@ def untrue(
         is_of_one: Whether it speaks of all of these pages, so that "nothing was sent" has to hold of each.
     """
     accepted = {row.channel for row in rows if is_accepted(row)}
+    carried = {verb: {row.channel for row in rows if is_carried(row, is_named=verb == "told")} for verb in ("told", "counted")}
     is_told = operations is not None and any(map(is_accepted, pages(operations)))
     for each in sentences:
         for clause in re.split(r"[;:·|]|\. |, | - ", each):
-            if not _is_true(clause, accepted, is_told=is_told) or (is_of_one and accepted and _NOTHING.search(clause)):
+            if (several := _IN_ONE.search(clause)) and WAYS.get(several[2], several[2]) in carried[several[1]]:
+                continue
+            if several or not _is_true(clause, accepted, is_told=is_told) or (is_of_one and accepted and _NOTHING.search(clause)):
                 yield each
 
 

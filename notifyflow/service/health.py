@@ -67,6 +67,8 @@ class Health:
                 swept_at=reads.swept_at(),
                 queues=queues,
                 is_queue_cut=is_cut,
+                storms=reads.system_health.storms(now),
+                postponed=reads.system_health.postponed(self._deps.channels, now),
                 pauses=reads.system_health.pauses(now),
                 providers=providers,
                 unreached=len(reads.people.unreached_ids(None, limit=MOST_UNREACHED)),

@@ -374,6 +374,8 @@ class Service:
                 oldest_due_at=reads.scrape.oldest_due_at(self._deps.channels, now),
                 oldest_unacknowledged_at=reads.scrape.oldest_unacknowledged_at(),
                 oldest_untold_at=reads.scrape.oldest_untold_at(),
+                storms=reads.system_health.storms(now),
+                postponed=reads.system_health.postponed(self._deps.channels, now),
                 operations=len(self._deps.operations),
                 calendars_read_at=calendars_read_at(self.rosters.current()),
                 circuits={(each.channel, each.provider): circuit(each, now) for each in reads.scrape.health()},

@@ -147,6 +147,7 @@ class Rehearsal:
             "PROVIDER_ORDER": ",".join(name for name in settings.provider_order if name in names),
             "RECIPIENT_CAPS": _pairs(settings.recipient_caps or {}),
             "STATUS_UPDATES": str(settings.status_updates).lower(),
+            "BUNDLING": str(settings.bundling).lower(),
             **({} if settings.public_url else {"PUBLIC_URL": ""}),
         }
         return {f"NOTIFYFLOW_{name}": str(value) for name, value in found.items()}

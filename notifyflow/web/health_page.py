@@ -154,6 +154,13 @@ def _indicators(system: SystemHealth) -> Iterator[Indicator]:
         is_good=now - oldest <= _DUE_WITHIN,
         link="messages?state=QUEUED",
     )
+    waiting = sum(system.postponed.values())
+    yield Indicator(
+        name="Storms",
+        value=text.quantity(sum(system.storms.values()), "lane"),
+        detail=f"to which so much goes that messages wait for others; {waiting:,} {'waits' if waiting == 1 else 'wait'} now",
+        is_good=True,
+    )
     yield Indicator(
         name="People",
         value=f"{system.unreached:,}",

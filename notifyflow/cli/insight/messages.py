@@ -84,7 +84,7 @@ def table(messages: Sequence[LoggedMessage], explain: Explain) -> RenderableType
 def _cells(message: LoggedMessage, explain: Explain) -> Cells:
     facts = message.facts
     now = system_now()
-    words = AttemptWords(brief=Times(None, now, facts.created_at).brief, explain=explain)
+    words = AttemptWords(brief=Times(None, now, facts.created_at).brief, explain=explain, others=message.others)
     return (
         Text(Times(None, now).brief(facts.created_at)),
         Text(plain(message.recipient_id)),

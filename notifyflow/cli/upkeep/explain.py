@@ -90,6 +90,7 @@ def _documents(
             models,
             calling=calling,
             has_links=has_links,
+            is_bundling=settings.bundling,
             obstacles=obstacles.get(each.recipient_id, NOTHING),
             is_in_chain=is_in_chain,
         )

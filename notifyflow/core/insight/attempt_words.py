@@ -1,12 +1,14 @@
 """Words for a notification and its attempts, the same on pages and on the terminal; pure."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Result
+from notifyflow.core.frozen import FrozenDict
+from notifyflow.core.insight import bundled_words
 from notifyflow.core.insight.timeline import Explain
 from notifyflow.core.insight.timeline_words import DEFERRED
 from notifyflow.core.insight.views import Note
@@ -39,11 +41,13 @@ class AttemptWords:
         brief: Writes a time.
         explain: Returns the meaning of a code from the tables of a channel.
         notes: What providers reported that changed no state.
+        others: How many other pages the messages of attempts carried, by the ids of the attempts.
     """
 
     brief: Brief
     explain: Explain
     notes: Sequence[Note] = ()
+    others: Mapping[str, int] = FrozenDict()
 
     def attempt(self, row: NotificationFacts, attempt: AttemptFacts) -> AttemptView:
         """Describe one attempt of a notification."""
@@ -81,6 +85,7 @@ class AttemptWords:
         if len(made) > 1 and made[-2].result is Result.IN_DOUBT:
             parts.append("tried again after a doubt")
         parts.append(self._ended(row, last))
+        parts.append(in_one_message(row.channel, last, self.others))
         if last.result is Result.ACCEPTED and last.receipt_due_at is not None:
             parts.append("unconfirmed" if is_reached else "waiting for a receipt")
         parts += [f"noted: {coded(note.code, note.reason)}" for note in self._noted(*row.attempts)]
@@ -105,6 +110,8 @@ class AttemptWords:
         if row.state is not NotificationState.QUEUED or row.due_at is None:
             return ""
         until = self.brief(row.due_at)
+        if row.waits_until is not None:
+            return f"waits for {bundled_words.waiting_for(row.channel)} until {until} at the latest"
         if row.deferred_by is None:
             return f"next attempt at {until}" if row.attempts else f"due at {until}"
         if row.deferred_by is DeferralReason.PAUSE:
@@ -121,6 +128,8 @@ class AttemptWords:
             yield reason
         if attempt.evidence is not None:
             yield VOUCHED[attempt.evidence]
+        if others := in_one_message(row.channel, attempt, self.others):
+            yield others
         yield from (words for words, holds in self._remarks(attempt) if holds)
         for note in self._noted(attempt):
             yield f"noted at {self.brief(note.received_at)}: {coded(note.code, note.reason)}"
@@ -130,7 +139,6 @@ class AttemptWords:
     def _remarks(self, attempt: AttemptFacts) -> Iterator[tuple[str, bool]]:
         awaited_at = attempt.receipt_due_at if attempt.result is Result.ACCEPTED else None
         yield "" if awaited_at is None else f"a receipt is due by {self.brief(awaited_at)}", awaited_at is not None
-        yield "in one message with others", attempt.sent_with is not None
         yield "was in doubt", attempt.is_doubted and attempt.result is not Result.IN_DOUBT
         yield "the provider refuses us, not the recipient", attempt.is_our_fault
         yield f"the provider asked to wait {attempt.retry_after_s or 0:g} s", attempt.retry_after_s is not None
@@ -149,6 +157,25 @@ def look(attempt: AttemptFacts) -> StateLook:
     if attempt.state is AttemptState.NOT_SENT:
         return ATTEMPTS[AttemptState.NOT_SENT]
     return ATTEMPTS[attempt.result or AttemptState.RUNNING]
+
+
+def in_one_message(channel: str, attempt: AttemptFacts, others: Mapping[str, int]) -> str:
+    """Return how the message of an attempt told of its incident and of others; empty if it was about this one only.
+
+    Args:
+        channel: The channel of its notification.
+        attempt: The attempt.
+        others: How many other pages the messages of attempts carried, by the ids of the attempts.
+    """
+    if attempt.sent_with is None:
+        return ""
+    return bundled_words.in_one_message(
+        channel,
+        others.get(attempt.id, 0),
+        is_named=attempt.is_named,
+        is_accepted=attempt.result is Result.ACCEPTED,
+        is_delivered=attempt.result is Result.DELIVERED,
+    )
 
 
 def coded(code: str, meaning: str) -> str:

@@ -146,7 +146,7 @@ class Describer:
         self._status = status
         self._next_events = next_events
         self._brief = brief
-        self._words = AttemptWords(brief=brief, explain=explain, notes=status.notes)
+        self._words = AttemptWords(brief=brief, explain=explain, notes=status.notes, others=status.others)
         self._lines: dict[str, list[Transition]] = defaultdict(list)
         for line in status.transitions:
             self._lines[line.row_id].append(line)

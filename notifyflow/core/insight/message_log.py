@@ -1,10 +1,12 @@
 """The message log: notifications with their attempts, their recipient and their incident, as frozen values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import Evidence, NotificationState
+from notifyflow.core.frozen import FrozenDict
 
 SEARCHED = 10_000
 """How many notifications, rounds or incidents a page searches at most."""
@@ -51,6 +53,7 @@ class LoggedMessage:
         name: The name of the recipient; personal.
         address: The address on its channel, as the incident has it now; personal, and empty if there is none any more.
         title: The title of its incident; personal.
+        others: How many other pages the calls of its attempts carried, by the ids of the attempts; without lone calls.
     """
 
     facts: NotificationFacts
@@ -59,6 +62,7 @@ class LoggedMessage:
     address: str
     key: str
     title: str
+    others: Mapping[str, int] = FrozenDict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

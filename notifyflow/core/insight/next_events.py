@@ -48,11 +48,15 @@ class NextEventKind(StrEnum):
 
 
 class Wait(StrEnum):
-    """The reason why an attempt waits; the last six are the reasons for deferrals."""
+    """The reason why an attempt waits; the last six are the reasons for deferrals.
+
+    POSTPONED is no deferral: a page waits for others in a storm, or for a call to the same number to end.
+    """
 
     TURN = "turn"
     RETRY = "retry"
     DOUBT = "doubt"
+    POSTPONED = "postponed"
     LIMIT = "limit"
     RETRY_AFTER = "retry_after"
     CIRCUIT = "circuit"
@@ -275,6 +279,8 @@ def _wait(row: NotificationFacts, now: datetime) -> Wait:
     """Return the obstacle that an attempt waits for; once it is due, its turn."""
     if row.due_at is None or row.due_at <= now:
         return Wait.TURN
+    if row.waits_until is not None:
+        return Wait.POSTPONED
     if row.deferred_by is not None:
         return Wait(row.deferred_by.value)
     return Wait.DOUBT if lifecycle.doubt_of(row) else Wait.RETRY

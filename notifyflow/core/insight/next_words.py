@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from notifyflow.core import text
 from notifyflow.core.delivery.facts import EscalationFacts
 from notifyflow.core.delivery.model import EscalationState
+from notifyflow.core.insight import bundled_words
 from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise, Wait
 from notifyflow.core.messages.ways import messages
 
@@ -16,6 +17,7 @@ _WAITS: Mapping[Wait, str] = {
     Wait.TURN: "due, waiting for a worker",
     Wait.RETRY: "the wait before the next attempt",
     Wait.DOUBT: "in doubt; the provider may still report on it",
+    Wait.POSTPONED: "waiting for others",
     Wait.LIMIT: "deferred by a limit",
     Wait.RETRY_AFTER: "deferred, since the provider asked to wait",
     Wait.CIRCUIT: "deferred by an open circuit",
@@ -34,6 +36,8 @@ _PREMISES: Mapping[NextEventPremise, str] = {
 
 def sentence(event: NextEvent, *, now: datetime, brief: Callable[[datetime], str]) -> str:
     """Return a next event with its time and condition: ``text in 22 s unless an earlier page arrives``."""
+    if event.wait is Wait.POSTPONED and event.at is not None:
+        return f"{_subject(event)} {bundled_words.waits(event.channels[0], event.at - now)} (attempt {event.attempt})"
     premise = "" if event.premise is None else _PREMISES[event.premise]
     wait = "" if event.wait is None else f"(attempt {event.attempt}: {_WAITS[event.wait]})"
     return " ".join(part for part in (_subject(event), _when(event, now, brief), premise, wait) if part)

@@ -89,6 +89,10 @@ class AttemptDocument(Document):
     carried_by: str | None = Field(
         validation_alias="sent_with", description="The attempt whose call carried it with others, or itself; null if sent alone."
     )
+    position: int | None = Field(
+        description="Its place in a message about several incidents, from 0, the worst first; null if sent alone."
+    )
+    is_named: bool = Field(description="Whether the message names its incident; false if it only counts it among the others.")
 
 
 class NotificationDocument(Document):
@@ -100,6 +104,9 @@ class NotificationDocument(Document):
     tier: int | None = Field(description="The tier of a page; 0 if it was wished for and belongs to none; null for other kinds.")
     state: NotificationState
     due_at: datetime | None = Field(description="When it may be sent; null unless it is QUEUED.")
+    waits_until: datetime | None = Field(
+        description="When it leaves at the latest if it waits for others in a storm, or for a call to end; it is not deferred."
+    )
     deferred_since: datetime | None = Field(description="Since when it is deferred.")
     deferred_by: DeferralReason | None = Field(
         description="By what: a limit, a wait that the provider asked for, an open circuit, a suspension, a pause, quiet hours."

@@ -58,6 +58,7 @@ class TimelineEntry:
         reason: What the code means, or why a notification was ended; nothing personal.
         is_our_fault: Whether the provider refused *us*.
         others: How many other pages the attempt's call carries, in a bundle.
+        is_named: Whether the message names the incident; False if it only counts it among the others.
         is_repeated: Whether the attempt follows one in doubt, so that the message may arrive twice.
         because: Why the step began.
         before: The ids of the people that the step before paged.
@@ -93,6 +94,7 @@ class TimelineEntry:
     reason: str = ""
     is_our_fault: bool = False
     others: int = 0
+    is_named: bool = True
     is_repeated: bool = False
     deferred_by: DeferralReason | None = None
     until: datetime | None = None
@@ -152,9 +154,7 @@ class _LogReader:
         paged = [row for each in status.escalations for row in each.notifications]
         self._rows = {row.id: row for row in (*paged, *status.incident_events)}
         self._attempts = {attempt.id: (row, attempt) for row in self._rows.values() for attempt in row.attempts}
-        self._others = {
-            line.detail["attempt"]: int(line.detail["together"]) for line in status.transitions if "together" in line.detail
-        }
+        self._others = status.others
         self._steps = {each.id: each for each in status.steps}
         self._paged = {(each.run_number, each.number): each.paged for each in status.steps}
         self._because = because(status.transitions, status.steps)
@@ -260,6 +260,7 @@ class _LogReader:
             provider=attempt.provider,
             attempt=attempt.number,
             others=self._others.get(attempt_id, 0),
+            is_named=attempt.is_named,
             reason=entry.reason or (self._explain(row.channel, entry.code) if entry.code else ""),
             is_our_fault=attempt.is_our_fault and entry.event == "refused",
         )

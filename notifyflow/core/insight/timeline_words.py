@@ -13,11 +13,11 @@ from notifyflow.core.delivery.model import (
     StepState,
     Via,
 )
-from notifyflow.core.insight import chain_words
+from notifyflow.core.insight import bundled_words, chain_words
 from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, TimelineEntry
 from notifyflow.core.insight.told import NO_RECIPIENTS, NOT_YET
 from notifyflow.core.messages.ways import message, messages
-from notifyflow.core.text import listed, quantity
+from notifyflow.core.text import listed
 
 HOW: Mapping[str, str] = {
     Via.LINK: "with the link",
@@ -42,6 +42,7 @@ DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.QUIET: "by their quiet hours",
 }
 """Why a page is deferred, after ``deferred``."""
+_ACCEPTED = frozenset({"accepted", "acceptance_reported"})
 _STOPPED = "step {step} is stopped"
 _NO_LONGER_PAGED = "{who} is no longer paged"
 _REACHED = "{who} counts as reached"
@@ -92,7 +93,7 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("notification", "queued"): "{message} queued",
     ("notification", "claimed"): "{message}: attempt {attempt}{provider}{again}",
     ("notification", "deferred"): "{message} deferred {deferral} until {until}{provider}",
-    ("notification", "postponed"): "{message} waits for others until {until} at the latest",
+    ("notification", "postponed"): "{message} waits for {awaited} until {until} at the latest",
     ("notification", "accepted"): "{message} accepted{provider}{follows}",
     ("notification", "refused"): "{message} refused for now{provider}{because}{follows}",
     ("notification", "refused", NotificationState.FAILED): _FAILED,
@@ -148,6 +149,7 @@ def sentence(entry: TimelineEntry, *, name: Callable[[str], str], brief: Callabl
         follows=_follows(entry),
         deferral="" if entry.deferred_by is None else DEFERRED[entry.deferred_by],
         **_of_step(entry, name),
+        awaited=bundled_words.waiting_for(entry.channel),
         until="" if entry.until is None else brief(entry.until),
     )
 
@@ -174,8 +176,18 @@ def how(via: str) -> str:
 
 def _provider(entry: TimelineEntry) -> str:
     number = f", attempt {entry.attempt}" if entry.attempt and entry.attempt > 1 and entry.event != "claimed" else ""
-    together = f", together with {quantity(entry.others, 'other')}" if entry.others else ""
+    together = f", {_in_one_message(entry)}" if entry.others else ""
     return f" ({entry.provider}{number}{together})" if entry.provider else ""
+
+
+def _in_one_message(entry: TimelineEntry) -> str:
+    return bundled_words.in_one_message(
+        entry.channel,
+        entry.others,
+        is_named=entry.is_named,
+        is_accepted=entry.event in _ACCEPTED,
+        is_delivered=entry.event == "delivery_reported",
+    )
 
 
 def _instead(entry: TimelineEntry) -> str:

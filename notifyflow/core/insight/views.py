@@ -103,6 +103,12 @@ class IncidentStatus:
         return not is_waiting and all(escalation.is_settled for escalation in self.escalations)
 
     @property
+    def others(self) -> Mapping[str, int]:
+        """How many other pages the calls of attempts carried, by the ids of the attempts; those of lone calls are left out."""
+        together = (each.detail for each in self.transitions if "together" in each.detail)
+        return {detail["attempt"]: int(detail["together"]) for detail in together}
+
+    @property
     def damaged_itself(self) -> tuple[LeftOut, ...]:
         """The rows left out that belong to no escalation that is shown."""
         shown = {each.facts.id for each in self.escalations}

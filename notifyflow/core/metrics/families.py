@@ -46,6 +46,16 @@ class FailureReason(StrEnum):
     OPTED_OUT = "opted_out"
 
 
+class MessageSize(StrEnum):
+    """How many notifications one message carries."""
+
+    ONE = "1"
+    FIVE = "2-5"
+    TWENTY = "6-20"
+    HUNDRED = "21-100"
+    MORE = "over 100"
+
+
 class IncidentChange(StrEnum):
     """What happened to an incident."""
 
@@ -56,6 +66,14 @@ class IncidentChange(StrEnum):
     STEP_DUE = "step_due"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
+
+
+_SIZES = ((1, MessageSize.ONE), (5, MessageSize.FIVE), (20, MessageSize.TWENTY), (100, MessageSize.HUNDRED))
+
+
+def message_size(number: int) -> MessageSize:
+    """Return the range of a number of notifications in one message."""
+    return next((each for most, each in _SIZES if number <= most), MessageSize.MORE)
 
 
 SETTLED = tuple(state for state in EscalationState if state is not EscalationState.ACTIVE)
@@ -91,13 +109,18 @@ ESCALATIONS = Family(
 )
 ATTEMPTS = Family(
     name="notifyflow_attempts",
-    meaning="Calls to providers, by how they ended.",
+    meaning="Calls to providers, by how they ended; one that carries several notifications counts for each.",
     labels=("channel", "provider", "severity", "outcome"),
 )
 FAILURES = Family(
     name="notifyflow_failures",
     meaning="Calls that failed, failures that providers reported later, and notifications that were ended without a call.",
     labels=("channel", "provider", "reason"),
+)
+MESSAGES = Family(
+    name="notifyflow_messages",
+    meaning="Messages that a provider accepted, by how many notifications each carried.",
+    labels=("channel", "provider", "carried"),
 )
 DOUBTS = Family(name="notifyflow_doubts", meaning="Calls without a definite answer.", labels=("channel", "provider"))
 DUPLICATES = Family(
@@ -152,6 +175,7 @@ FAMILIES: Mapping[str, Family] = {
         ESCALATIONS,
         ATTEMPTS,
         FAILURES,
+        MESSAGES,
         DOUBTS,
         DUPLICATES,
         AWAITED,
@@ -295,6 +319,7 @@ def expected(providers: Iterable[tuple[str, str]], *, told: frozenset[str]) -> I
         yield from _each(ATTEMPTS, (channel,), (provider,), Severity, CallOutcome)
         yield from _each(FAILURES, (channel,), (provider,), CALL_FAILURES)
         yield from _each(RECEIPTS, (channel,), (provider,), REPORTED)
+        yield from _each(MESSAGES, (channel,), (provider,), MessageSize)
         for family in (DOUBTS, DUPLICATES, AWAITED, REQUEST_S):
             yield family.name, (channel, provider)
 

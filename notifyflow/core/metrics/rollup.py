@@ -65,6 +65,7 @@ class Call:
         retry_after_s: How long the provider asked us to wait.
         receipt_due_at: When a receipt is overdue; None if none is awaited.
         is_repeat: Whether it repeated an attempt in doubt.
+        carried: How many notifications it carried; 0 if the call of another attempt carried this one.
     """
 
     provider: str
@@ -73,6 +74,7 @@ class Call:
     retry_after_s: float | None
     receipt_due_at: datetime | None
     is_repeat: bool = False
+    carried: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,8 @@ def _count_call(rollup: Rollup, row: Sent, call: Call, line: Transition) -> None
         if outcome is CallOutcome.IN_DOUBT:
             rollup.count(families.DOUBTS, line.at, *provider)
         return
+    if call.carried:
+        rollup.count(families.MESSAGES, line.at, *provider, families.message_size(call.carried))
     if call.is_repeat:
         rollup.count(families.DUPLICATES, line.at, *provider)
     if call.receipt_due_at is not None:

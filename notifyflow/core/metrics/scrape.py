@@ -20,6 +20,8 @@ class Scrape:
         oldest_due_at: When the oldest notification became due that is not sent yet; None if nothing is due.
         oldest_unacknowledged_at: When the oldest OPEN incident that is CRITICAL was opened; None if there is none.
         oldest_untold_at: When the oldest failure happened for which operations is to be paged and no page was accepted, or None.
+        storms: How many addresses are in a storm, by channel; a channel without one may be left out.
+        postponed: How many notifications wait for others or for a call to end, by channel; a channel without one may be left out.
         operations: How many recipients operations has in the settings of this process.
         calendars_read_at: Schedule to when its calendar could be read last; None if never.
         circuits: The circuit of each provider that was ever used, by channel and name.
@@ -35,6 +37,8 @@ class Scrape:
     oldest_due_at: datetime | None
     oldest_unacknowledged_at: datetime | None
     oldest_untold_at: datetime | None
+    storms: Mapping[str, int]
+    postponed: Mapping[str, int]
     operations: int
     calendars_read_at: Mapping[str, datetime | None]
     circuits: Mapping[tuple[str, str], Circuit]

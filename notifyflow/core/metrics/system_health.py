@@ -1,13 +1,17 @@
 """The values of the page Health: the sweeper, the queues, the pauses and the providers, as frozen values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import ProviderHealth
 
 COUNTED = 10_000
-"""How many due notifications are counted at most."""
+"""How many due notifications, and how many postponed ones, are counted at most."""
+
+POSTPONED_FOR = timedelta(minutes=5)
+"""How long a notification is postponed at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,8 @@ class SystemHealth:
         swept_at: When the last noted sweep was; None before the first.
         queues: The due notifications, by channel, the urgent first.
         is_queue_cut: Whether more is due than was counted.
+        storms: How many addresses are in a storm, by channel; a channel without one is left out.
+        postponed: How many notifications wait for others or for a call to end, by channel; at most ``COUNTED`` in all.
         pauses: The pauses in force, the oldest first.
         providers: The providers that were ever used, by channel.
         unreached: How many people were not reached by their newest round.
@@ -56,6 +62,8 @@ class SystemHealth:
     swept_at: datetime | None
     queues: tuple[Queue, ...]
     is_queue_cut: bool
+    storms: Mapping[str, int]
+    postponed: Mapping[str, int]
     pauses: tuple[Pause, ...]
     providers: tuple[ProviderStatus, ...]
     unreached: int

@@ -8,9 +8,12 @@ from pydantic import Field
 
 from notifyflow.core import text
 from notifyflow.core.delivery.model import Contact, Severity
+from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.delivery.tier_rules import ways
 from notifyflow.core.document import Document
 from notifyflow.core.insight.next_events import NextEventKind, NextEventPremise
+from notifyflow.core.limits import lanes
 from notifyflow.core.messages.ways import way
 from notifyflow.core.upkeep.forecast import (
     ChannelModel,
@@ -57,6 +60,9 @@ class ForecastDocument(Document):
     called_within_s: dict[ProviderBehaviour, float | None] = Field(
         description="When a phone rings at the latest; null if none does."
     )
+    waits_up_to_s: dict[str, float] = Field(
+        description="Channel to how long a page waits for others at most in a storm; without the channels on which none waits."
+    )
     rounds_after_s: list[float] = Field(description="When further rounds start unless somebody acknowledges.")
     unanswered_after_s: float | None = Field(description="When operations is told that nobody has acknowledged any round.")
     expires_after_s: float = Field(description="When no page is sent any more.")
@@ -72,10 +78,13 @@ class ForecastDocument(Document):
         *,
         calling: frozenset[str],
         has_links: bool,
+        is_bundling: bool = True,
         obstacles: Obstacles = NOTHING,
         is_in_chain: bool = False,
     ) -> Self:
         """Build the forecast for one recipient, under a policy and a severity.
+
+        Without ``is_bundling``, no page waits for others.
 
         In a chain, the next step starts where operations would be told that the recipient cannot be reached.
         """
@@ -93,6 +102,7 @@ class ForecastDocument(Document):
                 if not (is_in_chain and each.event.what is NextEventKind.OPERATIONS)
             ],
             called_within_s={answers: None if at is None else at.total_seconds() for answers, at in found.called_after.items()},
+            waits_up_to_s=_waits(fresh, models) if is_bundling and policy.bundling else {},
             rounds_after_s=[at.total_seconds() for at in found.rounds_at],
             unanswered_after_s=None if found.ends_after is None or is_in_chain else found.ends_after.total_seconds(),
             expires_after_s=found.expires_after.total_seconds(),
@@ -109,6 +119,7 @@ class ForecastDocument(Document):
         yield f"  at once: {_ways(self.at_once) or 'nobody is paged'}"
         yield from self._steps()
         yield f"  {self._worst_case()}"
+        yield from (f"  {each}" for each in self._storm())
         if rounds := ", ".join(span(each) for each in self.rounds_after_s):
             yield f"  again from the first tier after {rounds}, unless somebody acknowledges"
         if self.unanswered_after_s is not None:
@@ -123,6 +134,21 @@ class ForecastDocument(Document):
         if not within:
             return "no phone ever rings"
         return f"a phone rings within {span(max(within))}, {f'but not {silent}' if silent else 'however providers answer'}"
+
+    def _storm(self) -> Iterator[str]:
+        """Yield how long a page may wait for others when many come at once, and when it does not."""
+        channels: dict[float, list[str]] = {}
+        for channel, wait_s in self.waits_up_to_s.items():
+            channels.setdefault(wait_s, []).append(channel)
+        if not channels:
+            yield "no page waits for others, however many come at once"
+            return
+        waits = ", ".join(
+            f"{text.listed(list(map(way, some)))} up to {span(wait_s)}" for wait_s, some in sorted(channels.items())
+        )
+        yield f"from the third incident within a minute on, pages wait for others: {waits}"
+        if self.severity is Severity.CRITICAL:
+            yield "the first CRITICAL page of a namespace within a minute waits for none"
 
     def _steps(self) -> Iterator[str]:
         steps: dict[tuple[NextEventKind, str | None], list[ExpectedDocument]] = {}
@@ -177,6 +203,16 @@ def _expected(each: Expected, policy: Policy, models: Mapping[str, ChannelModel]
         earliest_s=each.earliest.total_seconds(),
         latest_s=each.latest.total_seconds(),
     )
+
+
+def _waits(fresh: DecisionContext, models: Mapping[str, ChannelModel]) -> dict[str, float]:
+    """Return how long a page waits for others at most, by channel."""
+    severity, tiers = fresh.escalation.severity, fresh.escalation.policy.tiers
+    used = dict.fromkeys((*(channel for tier in tiers for channel in ways(fresh, tier)), *fresh.wishes))
+    carried = {channel: models[channel].capabilities for channel in used if channel in models and models[channel].providers}
+    most = lanes.URGENT_BEAT if severity is Severity.CRITICAL else timedelta.max
+    beats = {channel: each.beat for channel, each in carried.items() if each.is_bundled and not each.is_call}
+    return {channel: min(beat, most).total_seconds() for channel, beat in beats.items()}
 
 
 def _carried(channels: tuple[str, ...], models: Mapping[str, ChannelModel]) -> dict[str, list[str]]:

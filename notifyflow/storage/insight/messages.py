@@ -6,17 +6,19 @@ it the newest notification.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Expression, Field, Select, fn
 
-from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.model import IN_PROGRESS
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.insight.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
 from notifyflow.errors import Fault, InvalidRequest
+from notifyflow.storage.delivery.bundles import count_carried
 from notifyflow.storage.session.conditions import RUNNING
 from notifyflow.storage.session.rows import BY_ID, Reader, first, select
 from notifyflow.storage.session.statements import Statement
@@ -129,7 +131,14 @@ class Messages(Reader):
     def _logged(self, found: Sequence[NotificationFacts]) -> tuple[LoggedMessage, ...]:
         escalation_ids = sorted({each.escalation_id for each in found})
         about = {row["id"]: row for row in self._source.rows(_ABOUT(escalation_ids))} if found else {}
-        return tuple(_message(each, about.get(each.escalation_id) or self._known(each)) for each in found)
+        others = self._others([attempt for each in found for attempt in each.attempts])
+        return tuple(_message(each, about.get(each.escalation_id) or self._known(each), others) for each in found)
+
+    def _others(self, attempts: Iterable[AttemptFacts]) -> Mapping[str, int]:
+        """Return how many other attempts the calls of attempts carried, by the ids of the attempts; without lone calls."""
+        calls = {each.id: each.sent_with for each in attempts if each.sent_with is not None}
+        carried = count_carried(self._source.rows, set(calls.values()))
+        return {attempt_id: carried[call] - 1 for attempt_id, call in calls.items() if call in carried}
 
     def _known(self, facts: NotificationFacts) -> Mapping[str, Any]:
         """Return the readable values of a notification's damaged escalation, contact or incident."""
@@ -137,7 +146,7 @@ class Messages(Reader):
         return {**_NOTHING, **(unread.values if unread else {})}
 
 
-def _message(facts: NotificationFacts, about: Mapping[str, Any]) -> LoggedMessage:
+def _message(facts: NotificationFacts, about: Mapping[str, Any], others: Mapping[str, int]) -> LoggedMessage:
     subscriber = facts.incident_event.subscriber if facts.incident_event else ""
     return LoggedMessage(
         facts=facts,
@@ -146,6 +155,7 @@ def _message(facts: NotificationFacts, about: Mapping[str, Any]) -> LoggedMessag
         address=(about["addresses"] or {}).get(facts.channel, ""),
         key=about["key"],
         title=about["title"],
+        others=FrozenDict({each.id: others[each.id] for each in facts.attempts if each.id in others}),
     )
 
 

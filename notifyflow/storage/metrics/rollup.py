@@ -20,6 +20,7 @@ from notifyflow.core.metrics.charts import SPANS, beginning
 from notifyflow.core.metrics.families import ATTEMPTS, Key, MetricValue, MetricValues, grown, names_of
 from notifyflow.core.metrics.rollup import Call, LoggedLines, Rollup, Sent
 from notifyflow.errors import UnreadableRow
+from notifyflow.storage.delivery.bundles import count_carried
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader, first
 from notifyflow.storage.session.statements import Parameters, Statement
@@ -39,7 +40,7 @@ KEPT_FOR = timedelta(days=35)
 """How long the metrics of the charts are kept."""
 _VALUE = ("count", "sum_s", "buckets")
 _LINE = tuple(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__)
-_UNCOUNTED = ("claimed", "deferred", "noted")
+_UNCOUNTED = ("claimed", "deferred", "noted", "postponed")
 """The events that no metric counts; most lines have one of them."""
 _REACHED = ("SENT", "DELIVERED")
 
@@ -89,6 +90,7 @@ class UncountedLines:
 
 _ROLLED_UP_AT = Statement(lambda param: RollupRow.select(RollupRow.rolled_up_at))
 _UNTIL: Any = RollupRow.select(SQL("pg_snapshot_xmin(pg_current_snapshot())::text").alias("until"))
+_NEXT = TransitionRow.select(fn.COALESCE(fn.MAX(TransitionRow.id), 0) + 1)
 _IS_WANTED = TransitionRow.event.not_in(_UNCOUNTED) & (
     (TransitionRow.machine != "escalation")
     | ((TransitionRow.source != TransitionRow.target) & (TransitionRow.target != EscalationState.ACTIVE))
@@ -147,6 +149,7 @@ _CALLS = Statement(
         AttemptRow.is_our_fault,
         AttemptRow.retry_after_s,
         AttemptRow.receipt_due_at,
+        AttemptRow.sent_with,
     ).where(param.any_of(AttemptRow.id))
 )
 _ESCALATIONS = Statement(
@@ -255,8 +258,7 @@ class Rollups(Repository):
     def follow_deletions(self) -> None:
         """Note the numbers that SQLite reuses after the last lines of the log were deleted; all of those were counted."""
         if not self._is_server:
-            last = TransitionRow.select(fn.COALESCE(fn.MAX(TransitionRow.id), 0) + 1)
-            self._unit.execute(RollupRow.update(line_id=last).where(RollupRow.line_id > last))
+            self._unit.execute(RollupRow.update(line_id=_NEXT).where(RollupRow.line_id > _NEXT))
 
     @property
     def _is_server(self) -> bool:
@@ -272,8 +274,7 @@ class Rollups(Repository):
             return [row | {"rolled_up_at": None} for row in found]
 
     def _until(self) -> int:
-        query = _UNTIL if self._is_server else TransitionRow.select(fn.COALESCE(fn.MAX(TransitionRow.id), 0) + 1)
-        return int(self._unit.scalar(query))
+        return int(self._unit.scalar(_UNTIL if self._is_server else _NEXT))
 
     def _note(self, **columns: Any) -> None:
         self._unit.execute(RollupRow.update(**columns))
@@ -291,7 +292,8 @@ class Rollups(Repository):
         again = sorted({row["notification_id"] for row in found.values() if row["number"] > 1})
         claims = self._unit.rows(_CLAIMS(again)) if again else ()
         repeats = {row["detail"]["attempt"] for row in claims if "after_doubt" in row["detail"]}
-        return {each: _call(row, is_repeat=each in repeats) for each, row in found.items()}
+        carried = count_carried(self._unit.rows, [each for each, row in found.items() if row["sent_with"] == each])
+        return {each: _call(row, is_repeat=each in repeats, carried=carried.get(each, 0)) for each, row in found.items()}
 
     def _severities(self, statement: Statement, ids: Collection[str]) -> Mapping[str, Severity]:
         return {row["id"]: row["severity"] for row in self._unit.rows(statement(sorted(set(ids))))} if ids else {}
@@ -370,9 +372,9 @@ def _sum(stored: MetricValues, new: MetricValues) -> MetricValues:
     return changed
 
 
-def _call(row: Mapping[str, Any], *, is_repeat: bool) -> Call:
+def _call(row: Mapping[str, Any], *, is_repeat: bool, carried: int) -> Call:
     names = ("provider", "took_s", "is_our_fault", "retry_after_s", "receipt_due_at")
-    return Call(**{name: row[name] for name in names}, is_repeat=is_repeat)
+    return Call(**{name: row[name] for name in names}, is_repeat=is_repeat, carried=carried if row["sent_with"] else 1)
 
 
 def _is_acknowledgement(line: Transition) -> bool:

@@ -1,17 +1,42 @@
 """Reads the values of the page Health, each from an index and a limited number of rows."""
 
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 
-from peewee import SQL, Select, fn
+from peewee import SQL, IntegerField, Select, fn
 
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import ProviderHealth
-from notifyflow.core.metrics.system_health import COUNTED, Queue
-from notifyflow.storage.session.conditions import QUEUED, URGENCY, is_free
+from notifyflow.core.metrics.system_health import COUNTED, POSTPONED_FOR, Queue
+from notifyflow.storage.session.conditions import IS_ANY, QUEUED, URGENCY, is_free
 from notifyflow.storage.session.rows import Reader
-from notifyflow.storage.tables import NotificationRow, PauseRow, ProviderHealthRow
+from notifyflow.storage.session.statements import Parameters, Statement
+from notifyflow.storage.tables import LaneRow, NotificationRow, PauseRow, ProviderHealthRow
 from notifyflow.storage.tables.fields import read_instant
+
+_COUNT = fn.COUNT(SQL("1")).alias("count")
+
+
+def _storms(param: Parameters) -> Select:
+    is_stormy = (LaneRow.urgent_until > param(LaneRow.urgent_until)) | (LaneRow.calm_until > param(LaneRow.calm_until))
+    return LaneRow.select(LaneRow.channel, _COUNT).where(is_stormy).group_by(LaneRow.channel)
+
+
+def _postponed(param: Parameters) -> Select:
+    is_postponed = QUEUED & IS_ANY & is_free(NotificationRow) & NotificationRow.waits_until.is_null(is_null=False)
+    row = (
+        NotificationRow.select(NotificationRow.channel)
+        .where(param.any_of(NotificationRow.channel), is_postponed)
+        .where(NotificationRow.due_at > param(NotificationRow.due_at), NotificationRow.due_at <= param(NotificationRow.due_at))
+        .limit(param(IntegerField()))
+        .alias("postponed")
+    )
+    return Select((row,), (row.c.channel, _COUNT)).group_by(row.c.channel)
+
+
+_STORMS = Statement(_storms)
+_POSTPONED = Statement(_postponed, columns=(NotificationRow.channel, _COUNT))  # type: ignore[arg-type]  # a function is read as it is
 
 
 class SystemHealthReader(Reader):
@@ -35,6 +60,15 @@ class SystemHealthReader(Reader):
             for row in rows
         )
         return found, sum(each.count for each in found) >= COUNTED
+
+    def storms(self, now: datetime) -> Mapping[str, int]:
+        """Count the addresses that are in a storm, by channel."""
+        return {row["channel"]: int(row["count"]) for row in self._source.rows(_STORMS(now, now))}
+
+    def postponed(self, channels: Collection[str], now: datetime) -> Mapping[str, int]:
+        """Count the notifications of some channels that wait for others or for a call to end, by channel."""
+        found = self._source.rows(_POSTPONED(sorted(channels), now, now + POSTPONED_FOR, COUNTED))
+        return {row["channel"]: int(row["count"]) for row in found}
 
     def pauses(self, now: datetime) -> tuple[Pause, ...]:
         """Read the pauses in force, the oldest first."""

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from notifyflow.core.diagrams import diagram_svg
 from notifyflow.core.insight import attempt_words
+from notifyflow.core.insight.bundled_words import waiting_for
 from notifyflow.core.messages import looks
 from notifyflow.core.messages.evidence import VOUCHED
 from notifyflow.core.messages.ways import way
@@ -32,6 +33,7 @@ _templates.globals["style"] = Markup(_style)  # noqa: S704 - our own file, witho
 _templates.globals["headline"] = HEADLINE_LIMIT
 _templates.globals["state_looks"] = looks.NOTIFICATIONS
 _templates.globals |= {"attempt_look": attempt_words.look, "coded": attempt_words.coded, "vouched": VOUCHED}
+_templates.globals |= {"in_one_message": attempt_words.in_one_message, "waiting_for": waiting_for}
 _templates.globals["lifecycle_style"] = Markup(diagram_svg.STYLE)  # noqa: S704 - as above
 
 HEADERS: Mapping[str, str] = {

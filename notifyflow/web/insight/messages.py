@@ -30,7 +30,7 @@ _IN_A_CHUNK = 1_000
 _COLUMNS = (
     *("notification", "queued_at", "recipient", "address", "channel", "kind", "state", "reason", "incident", "key", "namespace"),
     *("severity", "attempt", "provider", "provider_ref", "started_at", "ended_at", "result", "evidence", "code", "meaning"),
-    *("attempt_id", "carried_by"),
+    *("attempt_id", "carried_by", "position", "is_named"),
 )
 
 _NAMES = {"ref": "provider_ref", "reason": "text"}
@@ -123,7 +123,7 @@ def _rows(message: LoggedMessage) -> Iterator[tuple[object, ...]]:
     for attempt in facts.attempts:
         called = (attempt.number, attempt.provider, attempt.provider_ref, _iso(attempt.started_at), _iso(attempt.ended_at))
         ended = (attempt.result or attempt.state, attempt.evidence, attempt.code, attempt.reason)
-        yield (*about, *called, *ended, attempt.id, attempt.sent_with)
+        yield (*about, *called, *ended, attempt.id, attempt.sent_with, attempt.position, attempt.is_named)
     if not facts.attempts:
         yield (*about, *[None] * (len(_COLUMNS) - len(about)))
 

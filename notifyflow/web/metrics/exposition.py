@@ -1,6 +1,6 @@
 """Writes metrics as Prometheus reads them. It is loaded with the first scrape: its library takes memory that few need."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,11 @@ GAUGES = {
     "notifyflow_operations_untold_timestamp_seconds": (
         "When the oldest failure happened that no accepted page to operations tells of; the time of the scrape if there is none.",
         (),
+    ),
+    "notifyflow_storms": ("Addresses that are in a storm: their messages wait for others, and leave together.", ("channel",)),
+    "notifyflow_postponed_notifications": (
+        "Notifications that wait for others in a storm, or for a call to the same number to end; 10,000 are counted at most.",
+        ("channel",),
     ),
     "notifyflow_operations_recipients": ("How many recipients operations has.", ()),
     "notifyflow_calendar_read_timestamp_seconds": (
@@ -120,6 +125,8 @@ def _gauges(scraped: Scrape, providers: Iterable[tuple[str, str]], version: str)
             (Severity.CRITICAL.value,): (scraped.oldest_unacknowledged_at or scraped.now).timestamp()
         },
         "notifyflow_operations_untold_timestamp_seconds": {(): (scraped.oldest_untold_at or scraped.now).timestamp()},
+        "notifyflow_storms": _by_channel(scraped.storms, providers),
+        "notifyflow_postponed_notifications": _by_channel(scraped.postponed, providers),
         "notifyflow_operations_recipients": {(): scraped.operations},
         "notifyflow_calendar_read_timestamp_seconds": {
             (schedule,): _seconds(at) for schedule, at in scraped.calendars_read_at.items()
@@ -138,6 +145,10 @@ def _gauges(scraped: Scrape, providers: Iterable[tuple[str, str]], version: str)
         for each, value in sorted(rows.items()):
             metric.add_metric(each, value)
         yield metric
+
+
+def _by_channel(counts: Mapping[str, int], providers: Iterable[tuple[str, str]]) -> dict[tuple[str, ...], float]:
+    return {(channel,): counts.get(channel, 0) for channel in {*(channel for channel, _ in providers), *counts}}
 
 
 def _circuits(scraped: Scrape, providers: Iterable[tuple[str, str]]) -> dict[tuple[str, ...], float]:

@@ -7,7 +7,7 @@ import pytest
 from notifyflow.core.delivery.model import NotificationState, Result, Severity, Step, StepState
 from notifyflow.core.delivery.policy import INSISTENT
 from notifyflow.core.insight.chain_steps import NextStep
-from notifyflow.core.insight.describer import Describer
+from notifyflow.core.insight.describer import Describer, NotificationView
 from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise
 from notifyflow.core.insight.views import IncidentFilter
 from notifyflow.core.limits.pauses import Pause, PauseScope
@@ -120,6 +120,34 @@ def test_a_bounce_that_comes_too_late_wakes_nobody_and_says_what_to_do(driver: D
     (shown,) = recipient.rounds
     assert shown.coming[0].startswith("nothing more: what was sent has failed too late to wake anybody by itself: page again")
     assert shown.tiers[1].status_text == "opens no more: the pages before it are too old"
+
+
+def described(driver: Driver, key: str) -> NotificationView:
+    """Describe the only page of an incident."""
+    status = driver.status(key)
+    describer = Describer(status, next_events.read(driver.deps, status), brief=lambda at: f"{at:%H:%M:%S}", explain=lambda *_: "")
+    (recipient,) = describer.recipients(most=1)
+    (page,) = recipient.rounds[0].notifications
+    return page
+
+
+def test_in_a_storm_a_page_says_that_it_waits_for_others_and_then_with_how_many_it_left(driver: Driver) -> None:
+    for number in range(40):
+        driver.notify(an_incident(f"db-{number}", severity=Severity.ERROR), a_recipient("ada", "sms"))
+        driver.deliver()
+    first, last = described(driver, "db-0"), described(driver, "db-39")
+    assert "others" not in first.line
+    until = driver.pages(key="db-39")["sms"].waits_until
+    assert until is not None
+    assert last.line == f"waits for others until {until:%H:%M:%S} at the latest"
+    assert last.coming == ("text waits up to 1 m for others (attempt 1)",)
+    driver.pass_time(seconds=20)
+    assert described(driver, "db-39").coming == ("text waits up to 40 s for others (attempt 1)",)
+    driver.pass_time(minutes=1)
+    seen = {key: described(driver, key).line for key in ("db-1", "db-2", "db-39")}
+    assert "others" not in seen["db-1"]
+    assert "told in one text with 37 others" in seen["db-2"]
+    assert "counted in one text with 37 others" in seen["db-39"]
 
 
 def test_a_pause_of_everything_is_known(driver: Driver) -> None:

@@ -39,6 +39,14 @@ def test_a_message_is_shown_with_its_attempts_its_recipient_and_its_incident(log
     assert [(each.provider, each.provider_ref, each.code) for each in shown.facts.attempts] == [("smtp", "r1", "250")]
 
 
+def test_a_message_about_several_is_shown_with_how_many_others_it_carried(log: Log) -> None:
+    for number in range(3):
+        log.add(f"db-{number}", sent_with="first", position=number)
+    log.add("db-3")
+    found = {each.key: list(each.others.values()) for each in log.page(limit=2).messages + log.page(recipient_id="ada").messages}
+    assert found == {"db-3": [], "db-2": [2], "db-1": [2], "db-0": [2]}
+
+
 def test_an_incident_event_is_shown_with_its_subscriber(log: Log) -> None:
     begin(log.store)
 

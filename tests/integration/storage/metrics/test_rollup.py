@@ -57,11 +57,31 @@ def live(driver: Driver) -> None:
     driver.deliver()
 
 
+def storm(driver: Driver) -> None:
+    """Let nine incidents come at once: two texts about one each, and one about seven."""
+    for number in range(9):
+        driver.notify(an_incident(f"many-{number}"), a_recipient("ada", "sms"))
+        driver.deliver()
+    driver.pass_time(minutes=2)
+
+
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_a_message_about_many_is_one_message_though_each_of_its_pages_is_counted(driver: Driver, limit: int) -> None:
+    storm(driver)
+    while roll_up(driver.deps, limit=limit, is_due_at_once=True):
+        pass
+    found = stored(driver.store)
+    texts = {key[3]: count for key, count in found.items() if key[:2] == ("notifyflow_messages", "sms")}
+    assert texts == {"1": 2, "6-20": 1}
+    assert found["notifyflow_attempts", "sms", "the sms provider", "ERROR", "accepted"] == 9
+
+
 @pytest.mark.parametrize("limit", [1, 7, 1000])
 def test_the_figures_equal_the_rows_however_many_lines_are_counted_at_a_time(
     driver: Driver, database_url: str, limit: int
 ) -> None:
     live(driver)
+    storm(driver)
     while roll_up(driver.deps, limit=limit, is_due_at_once=True):
         pass
     driver.resolve(key="a")

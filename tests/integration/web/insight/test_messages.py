@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -50,7 +51,8 @@ class System:
         """Send all mails that are due."""
         found = Outcome(**({"result": Result.ACCEPTED, "evidence": Evidence.ACCEPTED} | outcome))
         for claimed in claim(self.flow._deps, "email", (), limit=99, providers=("smtp",), reporting=()).claimed:
-            record_one(self.flow._deps, claimed, found)
+            for each in (claimed, *claimed.carried):
+                record_one(self.flow._deps, each, found)
 
 
 @pytest.fixture
@@ -79,6 +81,24 @@ def test_a_message_is_shown_with_all_that_is_known_of_it(system: System) -> None
     assert ADDRESS not in page.text
     assert "&#39;ada…&#39; (24 characters)" in page.text
     assert 'data-live="watching"' in page.text
+
+
+def test_a_message_about_several_says_so_and_what_waits_for_others_says_until_when(system: System) -> None:
+    for number in range(3):
+        system.page(f"db-{number}")
+        system.send()
+    visit = system.visit()
+    page = visit.get("/messages").text
+    assert "waits for others until" in page
+    assert "in one mail" not in page
+    system.flow._deps.clock.pass_time(timedelta(seconds=61))
+    system.page("db-3")
+    system.send()
+    page = visit.get("/messages").text
+    assert page.count("told in one mail with 1 other") == 2
+    assert "waits for others until" not in page
+    found = {row["key"]: (row["position"], row["is_named"]) for row in rows(visit.get("/messages.csv").text)}
+    assert found == {"db-0": ("", "True"), "db-1": ("", "True"), "db-2": ("0", "True"), "db-3": ("1", "True")}
 
 
 def test_a_page_asks_often_while_a_message_moves(system: System) -> None:

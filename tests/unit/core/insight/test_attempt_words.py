@@ -16,8 +16,11 @@ def brief(at: datetime) -> str:
     return f"{at:%H:%M:%S}"
 
 
-def line(row: NotificationFacts, *notes: Note, is_reached: bool = False) -> str:
-    words = AttemptWords(brief=brief, explain=lambda channel, code: f"{channel} says so" if code == "7" else "", notes=notes)
+def line(row: NotificationFacts, *notes: Note, is_reached: bool = False, others: int = 0) -> str:
+    counts = {each.id: others for each in row.attempts if others}
+    words = AttemptWords(
+        brief=brief, explain=lambda channel, code: f"{channel} says so" if code == "7" else "", notes=notes, others=counts
+    )
     return words.line(row, is_reached=is_reached)
 
 
@@ -68,6 +71,32 @@ def test_what_is_queued_says_what_it_waits_for(deferred_by: DeferralReason | Non
     failed = attempt(1, Result.TEMPORARY_FAILURE, "busy")
     waiting = replace(notification("slack", NotificationState.QUEUED, failed), due_at=AT + timedelta(minutes=1))
     assert line(replace(waiting, deferred_by=deferred_by)) == f"slack, attempt 1 of 5, busy, {shown}"
+
+
+@pytest.mark.parametrize(
+    ("channel", "result", "is_named", "others", "shown"),
+    [
+        ("sms", Result.ACCEPTED, True, 36, "accepted, told in one text with 36 others"),
+        ("sms", Result.ACCEPTED, False, 36, "accepted, counted in one text with 36 others"),
+        ("sms", Result.DELIVERED, False, 1, "delivered, counted in one text with 1 other"),
+        ("email", Result.ACCEPTED, True, 0, "accepted, told in one mail with others"),
+        ("sms", Result.PERMANENT_FAILURE, True, 2, "attempt 1 of 5, no such number, in one text with 2 others"),
+        ("voice", Result.ACCEPTED, True, 2, "accepted, in one call with 2 others"),
+        ("voice", Result.DELIVERED, True, 2, "delivered, told in one call with 2 others"),
+    ],
+)
+def test_a_message_about_several_says_whether_it_named_this_one(
+    channel: str, result: Result, is_named: bool, others: int, shown: str
+) -> None:
+    reason = "no such number" if result is Result.PERMANENT_FAILURE else ""
+    carried = replace(attempt(1, result, reason), sent_with="a0", position=7, is_named=is_named)
+    assert line(notification(channel, NotificationState.SENT, carried), others=others) == f"slack, {shown}"
+
+
+def test_what_waits_for_others_or_for_a_call_says_until_when_and_is_not_deferred() -> None:
+    waiting = replace(notification("sms", NotificationState.QUEUED), due_at=AT, waits_until=AT)
+    assert line(waiting) == "waits for others until 02:14:03 at the latest"
+    assert line(replace(waiting, channel="voice")) == "waits for the call under way until 02:14:03 at the latest"
 
 
 def test_without_an_attempt_it_says_why_or_when_it_is_due() -> None:

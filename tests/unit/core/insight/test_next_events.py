@@ -101,6 +101,8 @@ def only(what: NextEventKind, coming: tuple[NextEvent, ...]) -> NextEvent:
         ({"deferred_by": DeferralReason.SUSPENSION, "deferred_since": NOW}, Wait.SUSPENSION),
         ({"deferred_by": DeferralReason.PAUSE, "deferred_since": NOW}, Wait.PAUSE),
         ({"deferred_by": DeferralReason.QUIET, "deferred_since": NOW}, Wait.QUIET),
+        ({"waits_until": NOW + seconds(22)}, Wait.POSTPONED),
+        ({"waits_until": NOW, "due_at": NOW}, Wait.TURN),
         ({"attempts": (attempt(1, Result.IN_DOUBT),)}, Wait.DOUBT),
         ({"due_at": NOW}, Wait.TURN),
         ({"due_at": None}, Wait.TURN),

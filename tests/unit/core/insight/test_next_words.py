@@ -36,6 +36,14 @@ def said(what: NextEventKind, span: timedelta | None = LATER, **fields: object) 
             said(NextEventKind.DOUBT, seconds(59), channels=SMS, provider="twilio", premise=NextEventPremise.NO_RESULT),
             "the text (twilio) counts as in doubt in 59 s unless its result is recorded",
         ),
+        (
+            said(NextEventKind.ATTEMPT, seconds(39.2), channels=SMS, attempt=1, wait=Wait.POSTPONED),
+            "text waits up to 40 s for others (attempt 1)",
+        ),
+        (
+            said(NextEventKind.ATTEMPT, minutes(2), channels=("voice",), attempt=2, wait=Wait.POSTPONED),
+            "call waits up to 2 m for the call under way (attempt 2)",
+        ),
         (said(NextEventKind.ROUND, seconds(9), repetition=2), "round 2 in 9 s"),
         (said(NextEventKind.ROUND, seconds(0), repetition=2, late_since=NOW - seconds(42)), "round 2 now, 42 s late"),
         (said(NextEventKind.END, seconds(9), state=EscalationState.EXHAUSTED), "all ways have failed in 9 s"),
@@ -49,7 +57,9 @@ def test_every_event_is_said_with_its_time_and_condition(shown: str, text: str) 
 @pytest.mark.parametrize("wait", list(Wait))
 @pytest.mark.parametrize("what", list(NextEventKind))
 def test_every_kind_of_event_and_wait_has_words(what: NextEventKind, wait: Wait) -> None:
-    assert said(what, seconds(5), channels=SMS, attempt=2, wait=wait, state=EscalationState.REACHED).split(" in 5 s ")[0]
+    words = said(what, seconds(5), channels=SMS, attempt=2, wait=wait, state=EscalationState.REACHED)
+    assert words.split(" in 5 s ")[0]
+    assert (" up to 5 s " in words) == (wait is Wait.POSTPONED)
 
 
 def lines(

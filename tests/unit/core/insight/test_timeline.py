@@ -203,5 +203,12 @@ def test_what_one_call_carried_says_with_how_many_others() -> None:
         line("notification", "n-email", "claimed", "SENDING", 2, attempt="a1", provider="smtp", together="3"),
         line("notification", "n-email", "accepted", "SENT", 3, attempt="a1"),
     )
-    found = told(status(*lines, rows=(row("email", attempts=(attempt(1, Result.ACCEPTED, sent_with="a0"),)),)))
-    assert [each.others for each in found] == [3, 3]
+    carried = attempt(1, Result.ACCEPTED, sent_with="a0", position=3, is_named=False)
+    found = told(status(*lines, rows=(row("email", attempts=(carried,)),)))
+    assert [(each.others, each.is_named) for each in found] == [(3, False), (3, False)]
+
+
+def test_a_page_that_waits_for_others_says_until_when() -> None:
+    until = (NOW + seconds(40)).isoformat(timespec="seconds")
+    entry = only(status(line("notification", "n-sms", "postponed", "QUEUED", until=until), rows=(row("sms"),)))
+    assert (entry.until, entry.deferred_by, entry.is_minor, entry.tone) == (NOW + seconds(40), None, False, Tone.PLAIN)

@@ -130,7 +130,28 @@ def test_a_tier_says_why_it_opened(why: str, counts: tuple[int, int, int], text:
         (of_page("accepted", "SENT", channel="email", provider="smtp"), "mail to Ada accepted (smtp)"),
         (
             of_page("accepted", "SENT", channel="email", provider="smtp", others=3),
-            "mail to Ada accepted (smtp, together with 3 others)",
+            "mail to Ada accepted (smtp, told in one mail with 3 others)",
+        ),
+        (
+            of_page("accepted", "SENT", provider="twilio", others=36, is_named=False),
+            "text to Ada accepted (twilio, counted in one text with 36 others)",
+        ),
+        (
+            of_page("claimed", "SENDING", attempt=1, provider="twilio", others=1),
+            "text to Ada: attempt 1 (twilio, in one text with 1 other)",
+        ),
+        (
+            of_page("accepted", "SENT", channel="voice", provider="twilio", others=2),
+            "call to Ada accepted (twilio, in one call with 2 others)",
+        ),
+        (
+            of_page("delivery_reported", "DELIVERED", channel="voice", provider="twilio", others=2),
+            "call to Ada delivered (twilio, told in one call with 2 others)",
+        ),
+        (of_page("postponed", "QUEUED", until=NOW), f"text to Ada waits for others until {NOW:%H:%M} at the latest"),
+        (
+            of_page("postponed", "QUEUED", channel="voice", until=NOW),
+            f"call to Ada waits for the call under way until {NOW:%H:%M} at the latest",
         ),
         (
             of_page("doubted", "QUEUED", channel="email", provider="smtp", reason="the connection broke"),

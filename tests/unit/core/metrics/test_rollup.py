@@ -116,6 +116,20 @@ def test_an_acceptance_awaits_a_receipt_and_may_be_a_duplicate() -> None:
     assert (found["receipts_awaited", *CARRIER], found["possible_duplicates", *CARRIER]) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("number", "carried"),
+    [(1, "1"), (2, "2-5"), (5, "2-5"), (6, "6-20"), (20, "6-20"), (21, "21-100"), (100, "21-100"), (101, "over 100")],
+)
+def test_an_accepted_message_is_counted_once_by_how_many_it_carried(number: int, carried: str) -> None:
+    def messages(event: str, number: int) -> dict[tuple[str, ...], int]:
+        found = counts(rolled_up(line(event, "SENDING", "SENT"), call={"carried": number}))
+        assert found["attempts", *CARRIER, "ERROR", ENDED_CALLS[event]] == 1
+        return {key: count for key, count in found.items() if key[0] == "messages"}
+
+    assert messages("accepted", number) == {("messages", *CARRIER, carried): 1}
+    assert messages("accepted", 0) == messages("refused", number) == {}
+
+
 @pytest.mark.parametrize(("event", "result"), REPORTS.items())
 def test_a_receipt_is_counted_by_its_result(event: str, result: str) -> None:
     assert counts(rolled_up(line(event, "SENT", "SENT")))["receipts", *CARRIER, result] == 1

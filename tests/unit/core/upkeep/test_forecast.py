@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifyflow.core.capabilities import CHAT_BEAT, SHOWN, ChannelCapabilities
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Failed, Policy, Repeat, Tier, Unacknowledged
@@ -30,10 +31,12 @@ from tests.facts import NOW, context, minutes, seconds
 from tests.strategies import CHANNELS, lively_policies, policies, severities
 
 PAGE = Path(__file__).parents[4] / "docs" / "reference" / "policies.rst"
+_CHAT = ChannelCapabilities(is_bundled=True, beat=CHAT_BEAT)
 MODELS = {
-    "email": ChannelModel(providers=("smtp",)),
-    "slack": ChannelModel(providers=("slack",)),
-    "sms": ChannelModel(providers=("twilio", "twilio-b"), has_receipts=True),
+    "email": ChannelModel(providers=("smtp",), capabilities=replace(SHOWN, is_bundled=True)),
+    "slack": ChannelModel(providers=("slack",), capabilities=_CHAT),
+    "teams": ChannelModel(capabilities=_CHAT),
+    "sms": ChannelModel(providers=("twilio", "twilio-b"), has_receipts=True, capabilities=replace(SHOWN, is_bundled=True)),
     "voice": ChannelModel(providers=("twilio",), has_receipts=True),
 }
 DAYS = timedelta(days=366)
@@ -52,9 +55,16 @@ def fresh(
 
 
 def told(
-    policy: Policy, contact: Contact = ADA, *, severity: Severity = Severity.CRITICAL, has_links: bool = True
+    policy: Policy,
+    contact: Contact = ADA,
+    *,
+    severity: Severity = Severity.CRITICAL,
+    has_links: bool = True,
+    is_bundling: bool = True,
 ) -> ForecastDocument:
-    return ForecastDocument.of_recipient(contact, policy, severity, MODELS, calling=CALLING, has_links=has_links)
+    return ForecastDocument.of_recipient(
+        contact, policy, severity, MODELS, calling=CALLING, has_links=has_links, is_bundling=is_bundling
+    )
 
 
 def ranges(found: Forecast, what: NextEventKind, tier: int | None) -> dict[ProviderBehaviour, tuple[timedelta, timedelta]]:
@@ -240,6 +250,37 @@ def test_a_duration_is_said_to_the_second(number: float, words: str) -> None:
 )
 def test_a_range_is_said_in_few_words(first: float, last: float, words: str) -> None:
     assert between(first, last) == words
+
+
+@pytest.mark.parametrize(
+    ("policy", "severity", "waits"),
+    [
+        (DEFAULT, Severity.CRITICAL, {"email": 30.0, "slack": 10.0, "sms": 30.0}),
+        (DEFAULT, Severity.ERROR, {"email": 60.0, "slack": 10.0, "sms": 60.0}),
+        (DEFAULT, Severity.INFO, {"email": 60.0, "slack": 10.0}),
+        (replace(DEFAULT, bundling=False), Severity.ERROR, {}),
+    ],
+)
+def test_it_says_how_long_pages_wait_for_others_in_a_storm(policy: Policy, severity: Severity, waits: dict[str, float]) -> None:
+    found = told(policy, replace(ADA, addresses={**ADA.addresses, "teams": "https://teams.example/x"}), severity=severity)
+    assert found.waits_up_to_s == waits
+    assert told(policy, severity=severity, is_bundling=False).waits_up_to_s == {}
+
+
+def test_it_says_when_pages_wait_for_none() -> None:
+    def lines(severity: Severity, *, is_bundling: bool = True) -> list[str]:
+        words = told(DEFAULT, severity=severity, is_bundling=is_bundling).lines()
+        return [each.strip() for each in words if "wait" in each]
+
+    shown = "from the third incident within a minute on, pages wait for others: Slack up to 10 s, mail and text up to"
+    assert lines(Severity.ERROR) == [f"{shown} 1 m"]
+    assert lines(Severity.CRITICAL) == [f"{shown} 30 s", "the first CRITICAL page of a namespace within a minute waits for none"]
+    assert lines(Severity.ERROR, is_bundling=False) == ["no page waits for others, however many come at once"]
+
+
+def test_a_page_wished_for_waits_as_others_on_its_channel_do() -> None:
+    wished = replace(ADA, channels={Severity.CRITICAL: ("sms",)})
+    assert told(DEFAULT, wished).waits_up_to_s == {"email": 30.0, "slack": 10.0, "sms": 30.0}
 
 
 def test_quiet_hours_are_named_unless_it_is_critical() -> None:
