@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from notifyflow.channels.base import Channel, Provider
 from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.lifecycle import BROKE_OFF
 from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.engine import doubt
 from notifyflow.engine.bulkheads import Bulkheads
@@ -310,7 +311,8 @@ class Deliverer:
             return with_condition(outcome_of(error), error, provider)
         except Exception as error:  # noqa: BLE001 - a third party's channel may raise anything, and may have sent before
             _log.error("engine.channel_broke", **claimed.ids(), error=type(error).__name__, place=source_line(error))
-            return Outcome(result=Result.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
+            reason = f"the channel broke off with {type(error).__name__}"
+            return Outcome(result=Result.IN_DOUBT, code=BROKE_OFF, reason=reason)
 
     def _report(self, follow_ups: FollowUps) -> None:
         """Report. A stopping process also leaves due notifications to other sweepers, since its own rings may end with it."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from notifyflow.channels.base import Accepted, Provider
 from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.lifecycle import BROKE_OFF
 from notifyflow.core.delivery.model import Condition, Result
 from notifyflow.errors import (
     NotifyflowError,
@@ -34,9 +35,8 @@ def outcome_of(response: Accepted | NotifyflowError) -> Outcome:
         case UnknownOutcomeError() | ProviderError():
             return Outcome(result=Result.IN_DOUBT, code=response.code, reason=response.reason)
         case _:
-            return Outcome(
-                result=Result.TEMPORARY_FAILURE, reason=f"could not be rendered: {type(response).__name__}", is_our_fault=True
-            )
+            reason = f"could not be rendered: {type(response).__name__}"
+            return Outcome(result=Result.TEMPORARY_FAILURE, code=BROKE_OFF, reason=reason, is_our_fault=True)
 
 
 def with_condition(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outcome:

@@ -26,6 +26,9 @@ StopEvent = Literal["acknowledged", "resolved", "replaced"]
 
 _MACHINE = MACHINES["notification"]
 
+BROKE_OFF = "broke_off"
+"""The code of an attempt whose channel raised an error that it must not raise, as one that cannot render the message may."""
+
 _RECORDED = {
     Result.ACCEPTED: "accepted",
     Result.TEMPORARY_FAILURE: "refused",

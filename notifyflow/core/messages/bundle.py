@@ -3,11 +3,18 @@
 import zlib
 
 from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.lifecycle import BROKE_OFF
 
 
 def company(row: NotificationFacts) -> str:
-    """Return the call that carried a notification with others, which its retry joins again; empty if it was alone."""
-    return (row.attempts[-1].sent_with or "") if row.attempts else ""
+    """Return the call that carried a notification with others, which its retry joins again; empty if it leaves alone.
+
+    What a channel broke off on leaves alone, so that one that cannot be rendered stops no other.
+    """
+    last = row.attempts[-1] if row.attempts else None
+    if last is None or (last.is_doubted and last.code == BROKE_OFF):
+        return ""
+    return last.sent_with or ""
 
 
 def order(row: NotificationFacts) -> tuple[object, ...]:

@@ -21,6 +21,9 @@ _NOTICE_LIMIT = 80
 _WORST_KEPT, _NEXT_KEPT = 30, 12
 _GIVEN = tuple(Incident.__dataclass_fields__)
 
+UNTITLED = "its title cannot be shown"
+"""The title of a CRITICAL page whose content cannot be read or rendered; it leaves all the same."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content(Incident):
@@ -188,4 +191,30 @@ def compose(
         ops_contact=text.one_line(ops_contact) or _OPERATIONS,
         incident_event=incident_event,
         namespace=namespace,
+    )
+
+
+def untitled(
+    contact: Contact,
+    *,
+    key: str,
+    severity: Severity,
+    at: datetime,
+    link: str | None,
+    reply: str = "",
+    notice: str = "",
+    ops_contact: str = "",
+) -> Content:
+    """Return the content of a page whose incident cannot be shown: its severity, its key or id, and how to acknowledge it."""
+    return Content(
+        key=key,
+        title=UNTITLED,
+        severity=severity,
+        kind=Kind.PAGE,
+        recipient_name=text.one_line(contact.name),
+        occurred=text.instant(at, now=at),
+        link=link,
+        reply=reply,
+        notice=text.short_line(notice, _NOTICE_LIMIT),
+        ops_contact=text.one_line(ops_contact) or _OPERATIONS,
     )

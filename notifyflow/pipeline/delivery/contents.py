@@ -3,21 +3,74 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.delivery.model import Contact, IncidentState, Kind
-from notifyflow.core.messages.content import Content, compose
-from notifyflow.errors import StorageUnavailable
+from notifyflow.core.delivery.model import Contact, IncidentState, Kind, Severity
+from notifyflow.core.messages.content import Content, compose, untitled
+from notifyflow.errors import Refused, StaleRow, StorageUnavailable
 from notifyflow.pipeline.delivery import operations, reply_codes, status_updates
 from notifyflow.pipeline.delivery.links import link
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.running import Transaction
 
+_OF_DATABASE = (StorageUnavailable, Refused, StaleRow)
+"""After these errors the transaction cannot go on."""
+_UNTITLED = ("CRITICAL pages leave without their titles, which cannot be read", "database")
+
 
 def write(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
 ) -> Content:
-    """Return the content of a notification's message to its recipient, as of the start of an attempt."""
-    now = attempt.started_at
+    """Return the content of a notification's message to its recipient, as of the start of an attempt.
+
+    A CRITICAL page whose content cannot be read, or which its channel broke off on, says that, and leaves all the same.
+    """
+    way = _Way(
+        link=link(tx.deps, row.incident_id, contact.recipient_id, now=attempt.started_at),
+        reply=reply_codes.reply_hint(tx, row, contact, attempt) if row.kind is Kind.PAGE else "",
+    )
+    is_urgent = row.kind is Kind.PAGE and escalation.severity is Severity.CRITICAL
+    if is_urgent and _broke_off_before(row, attempt):
+        return _untitled(tx, row, escalation, contact, way)
+    try:
+        return _composed(tx, row, escalation, contact, way, now=attempt.started_at)
+    except use_case.DAMAGE as error:
+        if not is_urgent or isinstance(error, _OF_DATABASE):
+            raise
+        tx.notices.append(_UNTITLED)
+        return _untitled(tx, row, escalation, contact, way)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """The ways to acknowledge a page; both as in ``Content``."""
+
+    link: str | None
+    reply: str
+
+
+def _broke_off_before(row: NotificationFacts, attempt: AttemptFacts) -> bool:
+    """Return whether the channel broke off on the page alone, in an earlier attempt."""
+    earlier = (each for each in lifecycle.counted(row) if each.number < attempt.number and each.sent_with is None)
+    return any(each.code == lifecycle.BROKE_OFF for each in earlier)
+
+
+def _untitled(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, way: _Way) -> Content:
+    return untitled(
+        contact,
+        key=row.incident_id,
+        severity=escalation.severity,
+        at=escalation.started_at,
+        link=way.link,
+        reply=way.reply,
+        notice=tx.deps.notice,
+        ops_contact=tx.deps.ops_contact,
+    )
+
+
+def _composed(
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, way: _Way, *, now: datetime
+) -> Content:
     content = tx.ledger.incidents.content(row.incident_id)
     if row.kind is Kind.PAGE and content.key == operations.KEY:
         content = operations.words(tx, incident_id=row.incident_id, content=content, contact=contact, now=now)
@@ -33,7 +86,7 @@ def write(
         round_started_at=escalation.started_at,
         due_at=row.created_at,
         delayed_after=escalation.policy.delayed_after,
-        link=link(tx.deps, row.incident_id, contact.recipient_id, now=now),
+        link=way.link,
         kind=row.kind,
         notice=tx.deps.notice,
         status_update=incident_now.status_update,
@@ -42,7 +95,7 @@ def write(
         acknowledged_by=incident_now.acknowledged_by,
         acknowledged_at=incident_now.acknowledged_at,
         ops_contact=tx.deps.ops_contact,
-        reply=reply_codes.reply_hint(tx, row, contact, attempt) if row.kind is Kind.PAGE else "",
+        reply=way.reply,
         incident_event=row.incident_event,
         namespace=incident_now.namespace,
     )

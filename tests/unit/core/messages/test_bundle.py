@@ -1,5 +1,7 @@
 """A bundle has the most severe and oldest page first, and its retries leave together."""
 
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery.lifecycle import BROKE_OFF
 from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.core.messages import bundle
 from tests.facts import NOW, attempt, minutes, page
@@ -11,6 +13,10 @@ ALONE = attempt(2, Result.TEMPORARY_FAILURE)
 def test_a_retry_leaves_with_those_of_its_last_call() -> None:
     rows = [page(), page(attempts=(CARRIED,)), page(attempts=(CARRIED, ALONE))]
     assert [bundle.company(row) for row in rows] == ["", "a0", ""]
+
+
+def test_what_a_channel_broke_off_on_leaves_alone() -> None:
+    assert bundle.company(page(attempts=(replace(CARRIED, code=BROKE_OFF, is_doubted=True),))) == ""
 
 
 def test_the_most_severe_and_oldest_comes_first() -> None:

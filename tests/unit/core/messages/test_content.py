@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from notifyflow.core.delivery.model import Contact, Incident, Kind, Severity
-from notifyflow.core.messages.content import Content, compose
+from notifyflow.core.messages.content import Content, compose, untitled
 from tests import strategies
 
 STARTED = datetime(2026, 11, 25, 2, 14, tzinfo=UTC)
@@ -128,3 +128,13 @@ def test_any_content_can_be_rendered(content: Content) -> None:
     assert content.title
     assert content.recipient_name
     assert "\0" not in content.body
+
+
+def test_a_page_that_cannot_be_shown_says_so_with_its_severity_and_the_ways_to_acknowledge_it() -> None:
+    ada = Contact(recipient_id="ada", name="Ada", addresses={}, timezone="Nowhere/At all")
+    content = untitled(
+        ada, key="i1", severity=Severity.CRITICAL, at=datetime(2026, 11, 25, 3, 0, tzinfo=UTC), link="https://a", reply="7"
+    )
+    assert (content.title, content.severity, content.key) == ("its title cannot be shown", Severity.CRITICAL, "i1")
+    assert (content.occurred, content.link, content.reply) == ("Wed 25 Nov 03:00 UTC", "https://a", "7")
+    assert content.ops_contact == "your operations team"
