@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader
 from notifyflow import Incident, Severity
 from notifyflow.core.delivery.model import Contact, Kind
 from notifyflow.core.messages import failures
+from notifyflow.core.messages.bundle_words import bundle_of
 from notifyflow.core.messages.content import Content, compose
 from notifyflow.core.messages.segments import count
 from tests.renderers import PUSH, SLACK, SMS, TEAMS, VOICE, a_message, mail_of
@@ -41,20 +42,32 @@ INCIDENTS = (
     Incident(key="disk", title="the disk of orders-db-2 is 85 % full", severity=Severity.WARNING, labels={"host": "orders-db-2"}),
     Incident(key="backup", title="the backup took 4 hours", body="It usually takes one.", severity=Severity.INFO, source="cron"),
 )
+STORM = tuple(
+    Incident(key=f"{name}-{number}", title=f"{name}-{number} {what}", severity=severity, source="alertmanager")
+    for severity, what, names, count in (
+        (Severity.CRITICAL, "is down: no connection to the primary since 02:13 UTC", ("orders-db", "users-db", "ledger-db"), 1),
+        (Severity.ERROR, "answers 500 to one request in five", ("checkout", "search"), 17),
+    )
+    for name in names
+    for number in range(1, count + 1)
+)
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 UPDATED = ("email", "slack", "teams")
+SHORT = ("push", "sms")
 _template = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("message.html")
 
 
 def messages() -> Iterator[tuple[str, str, str, str]]:
     """Yield channel, occasion, severity and HTML of each message; not all channels carry status updates."""
     for channel in CHANNELS:
-        for occasion, content in _contents(reply="ACK 7" if channel == "sms" else ""):
+        for occasion, content in _contents(reply="ACK 7" if channel == "sms" else "", names=3 if channel in SHORT else 20):
+            if content.bundled and channel == "voice":  # a call says several incidents one by one
+                continue
             if content.kind is Kind.PAGE or channel in UPDATED:
                 yield channel, occasion, str(content.severity), _draw(channel, content)
 
 
-def _contents(reply: str) -> Iterator[tuple[str, Content]]:
+def _contents(reply: str, names: int) -> Iterator[tuple[str, Content]]:
     page = {"link": LINK, "reply": reply, "others": ["Ben", "Cleo"]}
     update = {"kind": Kind.STATUS_UPDATE, "link": None}
     for incident in INCIDENTS:
@@ -64,6 +77,10 @@ def _contents(reply: str) -> Iterator[tuple[str, Content]]:
         yield "status update, resolved", _compose(incident, status_update="resolved", is_resolved=True, **update)
     for severity in (Severity.CRITICAL, Severity.WARNING):
         yield "operations", _compose(_operations(severity), **page)
+    for occasion, incidents, is_after_quiet in (("bundle", STORM, False), ("bundle after quiet hours", INCIDENTS[1:], True)):
+        contents = [_compose(each, link=f"{LINK[:-2]}{number:02}") for number, each in enumerate(incidents)]
+        way = {"link": LINK, "reply": reply and "ALL 42"}
+        yield occasion, bundle_of(contents, named=names, oldest=contents[0], is_after_quiet=is_after_quiet, **way)
 
 
 def _compose(incident: Incident, *, now: datetime = AT, **more: object) -> Content:

@@ -29,9 +29,11 @@ GALLERY = Path("docs/_build/gallery")
 PHONE, DESKTOP, WINDOW = 390, 1100, 800
 IN_DOCS = {
     **{f"{channel} page CRITICAL": channel for channel in ("email", "slack", "teams", "push", "sms", "voice")},
+    **{f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("push", "sms")},
     "web acknowledge": "acknowledge",
     "web acknowledged": "acknowledged",
 }
+TOP_IN_DOCS = {f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("email", "slack")}
 WIDE_IN_DOCS = {"dashboard incidents": "incidents", "dashboard incident": "incident", "dashboard oncall": "oncall"}
 EVERYWHERE = Policy(name="everywhere", tiers=(Tier(name="all", channels=("email", "slack", "teams", "push", "sms", "voice")),))
 
@@ -145,6 +147,8 @@ def shoot(page: Browser, url: str, group: str, name: str, widths: tuple[int, ...
             yield Shot(group=group, name=f"{name}, {width} px, {scheme}", file=file)
     if name in IN_DOCS:
         (DOCS / f"{IN_DOCS[name]}.png").write_bytes(picture(page, url, PHONE, "light", scale=1.5))
+    if name in TOP_IN_DOCS:
+        (DOCS / f"{TOP_IN_DOCS[name]}.png").write_bytes(picture(page, url, PHONE, "light", scale=1.5, height=WINDOW))
     if name in WIDE_IN_DOCS:
         (DOCS / f"{WIDE_IN_DOCS[name]}.png").write_bytes(picture(page, url, DESKTOP, "light", height=WINDOW))
 
