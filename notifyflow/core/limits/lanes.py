@@ -12,7 +12,7 @@ from enum import Enum, StrEnum
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.model import Kind, Severity
 
 BEGINS_WITH = 3
 """A storm begins with this many incidents within ``WITHIN``."""
@@ -139,7 +139,7 @@ def go_on(lane: Lane, rows: Iterable[NotificationFacts], *, now: datetime) -> La
     """Return the lane after pages came to it: a storm lasts until five minutes after its newest one."""
     for row in rows:
         until = row.created_at + LASTS
-        if not is_stormy(lane, class_of(row.severity), now=now):
+        if row.kind is not Kind.PAGE or not is_stormy(lane, class_of(row.severity), now=now):
             continue
         if class_of(row.severity) is Class.URGENT:
             lane = replace(lane, urgent_until=max(until, lane.urgent_until or until))
@@ -212,10 +212,10 @@ def left(lane: Lane, *, now: datetime) -> Lane:
 
 
 def _is_in_storm(row: NotificationFacts, lane: Lane, *, now: datetime) -> bool:
-    """Return whether there is a storm of a page's class, and it came after its beginning."""
-    severities = class_of(row.severity)
-    since = lane.urgent_from if severities is Class.URGENT else lane.calm_from
-    return since is not None and since <= row.created_at and is_stormy(lane, severities, now=now)
+    """Return whether there is a storm of a page's class, or any for a status update, and it came after its beginning."""
+    since = {Class.URGENT: lane.urgent_from, Class.CALM: lane.calm_from}
+    classes = (class_of(row.severity),) if row.kind is Kind.PAGE else Class
+    return any((began_at := since[each]) and began_at <= row.created_at and is_stormy(lane, each, now=now) for each in classes)
 
 
 def _is_first(row: NotificationFacts, arrivals: Sequence[Arrivals], *, now: datetime) -> bool:

@@ -86,9 +86,11 @@ def leave(tx: Transaction, channel: str, candidates: Sequence[Candidate], judge:
 
 
 def _is_bundled(tx: Transaction, candidate: Candidate) -> bool:
+    """Return whether a notification may leave with others; a status update that edits a page in place leaves by itself."""
     row, policy = candidate.row, candidate.escalation.policy
-    is_on = tx.deps.is_bundling and policy.bundling and tx.deps.capabilities(row.channel).is_bundled
-    return is_on and row.kind is Kind.PAGE and candidate.lane != ""
+    capabilities = tx.deps.capabilities(row.channel)
+    is_on = tx.deps.is_bundling and policy.bundling and capabilities.is_bundled and candidate.lane != ""
+    return is_on and (row.kind is Kind.PAGE or not capabilities.is_edited_in_place)
 
 
 def _look(tx: Transaction, crowds: Mapping[str, _Crowd]) -> None:
@@ -101,7 +103,7 @@ def _look(tx: Transaction, crowds: Mapping[str, _Crowd]) -> None:
 def _is_crowded(tx: Transaction, crowd: _Crowd) -> bool:
     """Return whether there may be others to leave with, or to wait for; note the storms that begin."""
     first = [each.row for each in crowd.wanted if not each.row.attempts]
-    for severities in sorted({lanes.class_of(row.severity) for row in first}):
+    for severities in sorted({lanes.class_of(row.severity) for row in first if row.kind is Kind.PAGE}):
         is_on = crowd.lane is not None and lanes.is_stormy(crowd.lane, severities, now=tx.now)
         if not is_on and lanes.may_begin(crowd.arrivals, severities):
             start = tx.ledger.lanes.start(crowd.id, severities, now=tx.now)
@@ -174,7 +176,7 @@ def _call(candidate: Candidate, *, is_together: bool) -> Hashable:
     row = candidate.row
     if row.attempts:
         return bundle.company(row) or row.id
-    return (row.namespace, candidate.contact.recipient_id) if is_together else row.id
+    return (row.kind, row.namespace, candidate.contact.recipient_id) if is_together else row.id
 
 
 def _save(tx: Transaction, crowd: _Crowd, waiting: Sequence[tuple[Candidate, datetime]], *, is_beat: bool) -> None:

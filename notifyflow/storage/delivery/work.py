@@ -99,7 +99,7 @@ class Work(Repository):
     def claim_lanes(
         self, lanes: Collection[str], known: Collection[str], *, now: datetime, limit: int
     ) -> tuple[NotificationFacts, ...]:
-        """Lock and read the pages of some lanes that are due or wait, except those in ``known``, CRITICAL first.
+        """Lock and read the notifications of some lanes that are due or wait, except those in ``known``, CRITICAL first.
 
         As ``claim``, it skips those that another transaction has locked.
         """
@@ -290,10 +290,10 @@ def _to_ring(where: Callable[[Parameters], Expression], order: Field) -> Stateme
 
 
 def _lanes(param: Parameters) -> Select:
-    """Search for the pages of some lanes that are due, or wait."""
+    """Search for the notifications of some lanes that are due, or wait."""
     is_there = param.any_of(NotificationRow.lane) & (NotificationRow.lane != SQL("''"))  # as the index has it
     is_ready = (NotificationRow.due_at <= param(NotificationRow.due_at)) | NotificationRow.waits_until.is_null(is_null=False)
-    query = select(NotificationFacts, QUEUED, is_there, is_ready, NotificationRow.kind == SQL("'page'"), _IS_FREE)
+    query = select(NotificationFacts, QUEUED, is_there, is_ready, _IS_FREE)
     return query.order_by(URGENCY, NotificationRow.created_at, NotificationRow.id).limit(param(IntegerField()))
 
 

@@ -186,6 +186,21 @@ def test_more_than_a_message_carries_leave_in_several(driver: Driver) -> None:
     assert sent(driver)[2:] == [(58.1, 20), (60.1, 10)]
 
 
+def test_status_updates_leave_together_in_a_message_of_their_own(driver: Driver) -> None:
+    for key in numbered(1, 6):
+        driver.notify(an_incident(key), a_recipient("ada", "email", "slack"), a_recipient("ben", "email", "slack"))
+        driver.deliver()
+    driver.pass_time(minutes=2)
+    pages = len(driver.seen)
+    for key in numbered(1, 6):
+        driver.acknowledge("ada", key=key)
+        driver.deliver()
+    driver.pass_time(minutes=2)
+    told = [(each.channel, len(each.attempts)) for each in driver.seen[pages:]]
+    assert sorted(told) == [("email", 1), ("email", 5), *[("slack", 1)] * 6]
+    assert {row.state for key in numbered(1, 6) for row in driver.status_updates("ben", key)} == {SENT}
+
+
 def test_lanes_are_deleted_when_their_storm_is_long_over(driver: Driver) -> None:
     deliver_each(driver, *numbered(1, 4))
     driver.pass_time(minutes=2)

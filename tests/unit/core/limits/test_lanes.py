@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.model import DeferralReason, Severity
+from notifyflow.core.delivery.model import DeferralReason, Kind, Severity
 from notifyflow.core.limits import lanes
 from notifyflow.core.limits.lanes import LEAD, Arrivals, Class, Departure, Lane
 from tests.builders import START
@@ -130,6 +130,13 @@ def test_the_critical_pages_of_an_escalation_wait_half_a_minute_in_all() -> None
 
 def test_in_a_storm_before_whose_start_no_message_left_nothing_waits() -> None:
     assert leaves(page(), replace(STORM, left_at=None)) == (Departure.WITH_ALL, seconds(0))
+
+
+def test_a_status_update_waits_in_any_storm_and_prolongs_none() -> None:
+    update = page(INFO, kind=Kind.STATUS_UPDATE)
+    calm = Lane(id="lane", channel="sms", left_at=START, calm_from=START, calm_until=START + lanes.LASTS)
+    assert [leaves(update, each)[0] for each in (STORM, calm, LANE)] == [Departure.WAITS, Departure.WAITS, Departure.ALONE]
+    assert lanes.go_on(calm, [replace(update, created_at=START + seconds(9))], now=START + seconds(9)) == calm
 
 
 def test_no_page_waits_twice() -> None:
