@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.facts import NotificationFacts
@@ -86,11 +87,12 @@ def leave(tx: Transaction, channel: str, candidates: Sequence[Candidate], judge:
 
 
 def _is_bundled(tx: Transaction, candidate: Candidate) -> bool:
-    """Return whether a notification may leave with others; a status update that edits a page in place leaves by itself."""
+    """Return whether a notification may leave with others; not a status update that edits a page, nor one of a hand-over."""
     row, policy = candidate.row, candidate.escalation.policy
     capabilities = tx.deps.capabilities(row.channel)
     is_on = tx.deps.is_bundling and policy.bundling and capabilities.is_bundled and candidate.lane != ""
-    return is_on and (row.kind is Kind.PAGE or not capabilities.is_edited_in_place)
+    is_update_of_others = row.namespace != namespaces.OPERATIONS and not capabilities.is_edited_in_place
+    return is_on and (row.kind is Kind.PAGE or is_update_of_others)
 
 
 def _look(tx: Transaction, crowds: Mapping[str, _Crowd]) -> None:
