@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -104,3 +105,18 @@ def test_what_the_channel_broke_off_on_together_leaves_apart_with_its_title(driv
     driver.pass_time(minutes=300)
     assert [len(each.attempts) for each in driver.seen] == [2, 1, 1]
     assert [each.message.content.title for each in driver.seen[1:]] == [an_incident().title] * 2
+
+
+def test_in_a_bundle_only_the_title_that_cannot_be_read_is_missing(driver: Driver) -> None:
+    for number in range(6):
+        incident = an_incident(f"db-{number}", severity=Severity.CRITICAL, title=f"db {number} is down")
+        incident_id = driver.notify(incident, a_recipient("ada", "email")).incident_id
+        driver.deliver()
+        driver.note_sweep(driver.clock.at + timedelta(seconds=0.1))
+    with unreadable(driver, incident_id):
+        driver.pass_time(seconds=61)
+    *_, bundle = driver.sent("email")
+    titles = [each.title for each in bundle.message.content.bundled]
+    assert (len(bundle.attempts), titles[-1]) == (len(titles), UNTITLED)
+    assert {*titles[:-1]} <= {f"db {number} is down" for number in range(6)}
+    assert driver.pages(key="db-5")["email"].state is NotificationState.SENT
