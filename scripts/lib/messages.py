@@ -77,6 +77,9 @@ def _contents(reply: str, names: int) -> Iterator[tuple[str, Content]]:
         yield "status update, resolved", _compose(incident, status_update="resolved", is_resolved=True, **update)
     for severity in (Severity.CRITICAL, Severity.WARNING):
         yield "operations", _compose(_operations(severity), **page)
+    changes = ({"status_update": "resolved", "is_resolved": True}, {"status_update": "Ben acknowledged it"})
+    updates = [_compose(each, **update, **change) for each, change in zip(STORM, changes * len(STORM), strict=False)]
+    yield "bundle of status updates", bundle_of(updates, named=names, oldest=updates[0])
     for occasion, incidents, is_after_quiet in (("bundle", STORM, False), ("bundle after quiet hours", INCIDENTS[1:], True)):
         contents = [_compose(each, link=f"{LINK[:-2]}{number:02}") for number, each in enumerate(incidents)]
         way = {"link": LINK, "reply": reply and "ALL 42"}

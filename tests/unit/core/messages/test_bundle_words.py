@@ -15,7 +15,7 @@ from notifyflow.core.delivery.model import Kind, Severity
 from notifyflow.core.messages.bundle_words import bundle_of
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.segments import count, plain
-from tests.renderers import PUSH, SLACK, SMS, SNS_SMS, TEAMS, a_message, elements_of, mail_of, title_of
+from tests.renderers import MAIL, PUSH, SLACK, SMS, SNS_SMS, TEAMS, a_message, elements_of, mail_of, title_of
 from tests.strategies import hostile_contents, severities, titles
 
 ALL = "https://page.example.com/a/" + "x" * 40
@@ -88,6 +88,7 @@ def test_status_updates_say_together_what_they_have_in_common_and_apart_what_not
     content = bundle_of(updates, named=20, oldest=updates[0])
     assert (content.status_update, content.is_resolved) == ("resolved", True)
     assert title_of(TEAMS.card(content)) == "✅ resolved: 2 incidents: 1 ERROR, 1 WARNING"
+    assert b"Subject: [resolved] 2 incidents: 1 ERROR, 1 WARNING\r\n" in MAIL.write(a_message(content))
     mixed = [updates[0], replace(updates[1], status_update="Ben acknowledged it", is_resolved=False)]
     content = bundle_of(mixed, named=20, oldest=mixed[0])
     assert (content.status_update, content.is_resolved) == ("changed", False)
@@ -103,6 +104,7 @@ def test_mail_has_a_link_for_each_that_it_names_and_one_for_all() -> None:
             assert f'href="{each.link}"' in html
         total = len(content.bundled) + content.unnamed
         assert plain_text.startswith(f"{total} incidents")
+        assert plain_text.count("\n\n\n") == 0
         assert f"\nAcknowledge all {total}: {ALL}\n" in plain_text
         assert re.search(f'<a class="button" href="{ALL}"[^>]*>Acknowledge all {total}</a>', html)
         assert [("and 3 more" in part) for part in (plain_text, html)] == [content is MANY] * 2
