@@ -15,6 +15,7 @@ from notifyflow.core.delivery.intervals import Outage
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.limits.provider_health import ProviderHealth
+from notifyflow.core.messages.content import UNTITLED
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
@@ -204,6 +205,21 @@ def test_each_way_to_fail_is_recorded_as_what_it_means(
     assert scene.attempt().retry_after_s == getattr(raised, "retry_after_s", None)
     assert scene.attempt().is_doubted == (result is Result.IN_DOUBT)
     assert "ada@email" not in str(lines)
+
+
+def test_a_critical_page_that_a_channel_cannot_render_leaves_without_its_title(scene: Scene) -> None:
+    def render(message: OutboundMessage) -> None:
+        message.content.title.encode("ascii")
+
+    scene.provider.script.extend([render] * 2)
+    incident = an_incident(severity=Severity.CRITICAL, title="заказы")
+    notify(scene.deps, incident, [a_recipient("ada", "email")], policy=DEFAULT)
+    rung = [row.id for row in scene.rows()]
+    for _ in range(2):
+        scene.deliverer.deliver("email", rung)
+        scene.clock.pass_time(timedelta(seconds=30))
+    assert [message.content.title for message in scene.provider.messages] == ["заказы", UNTITLED]
+    assert scene.states() == [NotificationState.SENT]
 
 
 def test_the_attempt_is_committed_before_the_provider_is_called(scene: Scene) -> None:
