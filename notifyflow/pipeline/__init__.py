@@ -10,6 +10,6 @@ An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or `
 A use case of many items is a ``SetUseCase`` and returns ``SetResult``: each item's result or error.
 
 A few use several transactions, each complete in itself: ``claim.claim`` ends and defers rows that it does not claim,
-``replies.handle_reply`` ends texts after an opt-out, ``adopt.resolve_quarantined`` takes one for each incident, and
-``sweep.sweep`` one for each kind of due work.
+``replies.handle_reply`` ends texts after an opt-out, and acknowledges several incidents in sets, ``adopt.resolve_quarantined``
+takes one for each incident, and ``sweep.sweep`` one for each kind of due work.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from notifyflow.core.accounts.keys import ApiKey
-from notifyflow.core.delivery.model import Contact, Incident, Notified, Receipt, Stopped, Via
+from notifyflow.core.delivery.model import Contact, Incident, Notified, Receipt, Severity, Stopped, Via
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.insight.message_log import LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.insight.next_events import NextEvents
@@ -26,7 +26,6 @@ from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import circuit
-from notifyflow.core.messages.links import LinkClaim, read_incident_id
 from notifyflow.core.messages.replies import HandledReply, Reply
 from notifyflow.core.metrics.scrape import Scrape
 from notifyflow.core.namespaces import SHARED
@@ -36,7 +35,7 @@ from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
 from notifyflow.pipeline import next_events
-from notifyflow.pipeline.delivery import links, operations
+from notifyflow.pipeline.delivery import operations
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.operations import add_notice
@@ -48,6 +47,7 @@ from notifyflow.pipeline.transaction.group_commit import GroupCommit
 from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.pipeline.transaction.ports import ReceiptMatch
 from notifyflow.service.accounts.access import UnknownAddresses
+from notifyflow.service.delivery.links import Links
 from notifyflow.service.delivery.readiness import find_faults
 from notifyflow.service.delivery.submissions import Submissions, check_submission
 from notifyflow.service.delivery.use_cases import UseCases
@@ -86,6 +86,7 @@ class Service:
         unknown_addresses_a_minute: How many addresses unknown to the directory a namespace may submit in a minute.
 
     Attributes:
+        links: The links with which people acknowledge.
         people: The people, and tests of whether they can be reached.
         rosters: The directory, and who is on duty.
         oncall: Who is on duty, and changes of it.
@@ -116,6 +117,7 @@ class Service:
         self.duty_warnings = DutyWarnings(self.rosters, self._deps, policies)
         self.rehearsals = Rehearsals(self.rosters, self._deps, policies)
         self.health = Health(store, use_cases)
+        self.links = Links(store, use_cases)
         self.oncall = OnCall(store, use_cases, self.rosters)
         self._unknown_addresses = UnknownAddresses(
             lambda: self.rosters.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
@@ -174,9 +176,9 @@ class Service:
         is_needed = any(isinstance(each, str) for step in submission.then for each in getattr(step, "to", ()))
         return self.rosters.current().directory.names if is_needed else ()
 
-    def acknowledge(self, ref: IncidentRef, *, by: str, via: Via) -> Stopped:
-        """Acknowledge an incident; raise ``NotFound`` or ``AmbiguousKey``."""
-        return self._use_cases.run(acknowledge, ref, by=by, via=via)
+    def acknowledge(self, ref: IncidentRef, *, by: str, via: Via, shown: Severity | None = None) -> Stopped:
+        """Acknowledge an incident, unless it is more severe now than was shown; raise ``NotFound`` or ``AmbiguousKey``."""
+        return self._use_cases.run(acknowledge, ref, by=by, via=via, shown=shown)
 
     def resolve(self, ref: IncidentRef, *, by: str, via: Via) -> Stopped:
         """Resolve an incident; raise ``NotFound`` or ``AmbiguousKey``."""
@@ -217,12 +219,6 @@ class Service:
     def handle_inbound(self, requests: Sequence[InboundRequest], caller: ApiKey, via: Via) -> None:
         """Handle the requests of an integration; see ``Integrations.handle``."""
         self._integrations.handle(requests, caller, via)
-
-    def check_link(self, token: str) -> LinkClaim:
-        """Verify the token of an acknowledgement link; raise ``InvalidLink``."""
-        incident_id = read_incident_id(token)
-        recipient_ids = self._read(lambda reads: reads.recipient_ids(incident_id))
-        return links.check(self._deps, token, recipient_ids, now=self._deps.clock.now())
 
     # Display
 

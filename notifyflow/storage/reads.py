@@ -12,6 +12,7 @@ from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, Notif
 from notifyflow.core.delivery.model import Contact, Incident
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.storage.delivery.carried import CarriedReads
 from notifyflow.storage.delivery.intervals import SWEPT_AT
 from notifyflow.storage.delivery.set_aside import DamageReads, SetAsideReads
 from notifyflow.storage.delivery.steps import StepReads
@@ -128,6 +129,7 @@ class Reads:
         self.adoption = Adopted(source)
         self.inbound_log = InboundLogReader(source)
         self.audits = Audits(source)
+        self.carried = CarriedReads(source)
         self.incident_list = IncidentList(source)
         self.feeds = FeedReads(source)
         self.keys = KeyReads(source)

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +16,13 @@ from messages import INCIDENTS, messages
 from rich.console import Console
 from terminal import picture_the_status
 
-from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
+from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings, Severity
 from notifyflow.app import log_output
 from notifyflow.cli.demo import show
 from notifyflow.cli.frame import serving
 from notifyflow.cli.frame.exits import Exit
 from notifyflow.core.delivery.policy import Tier
+from notifyflow.core.limits.pauses import PauseScope
 from notifyflow.sandbox.system import Sandbox
 from tests.browser import Browser, browser
 
@@ -32,9 +34,15 @@ IN_DOCS = {
     **{f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("push", "sms")},
     "web acknowledge": "acknowledge",
     "web acknowledged": "acknowledged",
+    "web bundle": "bundle",
 }
 TOP_IN_DOCS = {f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("email", "slack")}
 WIDE_IN_DOCS = {"dashboard incidents": "incidents", "dashboard incident": "incident", "dashboard oncall": "oncall"}
+TOGETHER = {
+    Severity.CRITICAL: ("orders db has no primary", "checkout refuses orders"),
+    Severity.ERROR: ("search answers 500 to one request in five", "billing runs late", "login is slow in eu-1"),
+    Severity.WARNING: ("the queue of invoices has 40,000 entries", "the disk of orders-db-2 is 85 % full"),
+}
 EVERYWHERE = Policy(name="everywhere", tiers=(Tier(name="all", channels=("email", "slack", "teams", "push", "sms", "voice")),))
 
 
@@ -93,7 +101,12 @@ def shoot_pages(page: Browser, folder: str) -> Iterator[Shot]:
             pages = {"acknowledge": page_ada(flow, sandbox, INCIDENTS[0])}
             (DOCS / "inbox.png").write_bytes(picture(page, sandbox.url, 720, "light", height=878))
             pages |= {f"acknowledge, {each.severity}": page_ada(flow, sandbox, each) for each in INCIDENTS[1:]}
-            pages |= {"unknown link": f"{url}/a/unknown", "start": url, "sandbox inbox": sandbox.url}
+            pages |= {
+                "bundle": page_together(flow, sandbox),
+                "unknown link": f"{url}/a/unknown",
+                "start": url,
+                "sandbox inbox": sandbox.url,
+            }
             for name, link in pages.items():
                 yield from shoot(page, link, "web", f"web {name}", (PHONE, DESKTOP))
             flow.acknowledge(INCIDENTS[0].key, by="ada")
@@ -136,6 +149,22 @@ def page_ada(flow: NotifyFlow, sandbox: Sandbox, incident: Incident) -> str:
         )
     mail = sandbox.inbox.wait_for(lambda message: message.number > seen and message.to == "ada@example.com")
     return next(link for link in mail.links if "/a/" in link)
+
+
+def page_together(flow: NotifyFlow, sandbox: Sandbox) -> str:
+    """Page one person about several incidents in one mail, one of which has risen since; return the link to all."""
+    cleo = Recipient(id="cleo", name="Cleo", email="cleo@example.com", timezone="Europe/Berlin")
+    policy = Policy(name="mail", tiers=(Tier(name="all", channels=("email",)),))
+    told = [(title, severity) for severity, titles in TOGETHER.items() for title in titles]
+    flow.pauses.start(PauseScope.CHANNEL, "email", span=timedelta(hours=1), by="ops", is_for_critical=True)
+    for number, (title, severity) in enumerate(told):
+        flow.notify(Incident(key=f"together-{number}", title=title, severity=severity), [cleo], policy=policy)
+    flow.pauses.end(PauseScope.CHANNEL, "email", by="ops")
+    mail = sandbox.inbox.wait_for(lambda message: message.to == cleo.email and told[-1][0] in message.text)
+    flow.acknowledge("together-1", by="Ben")
+    flow.resolve("together-3", by="ops")
+    flow.notify(Incident(key="together-5", title=told[5][0], severity=Severity.CRITICAL), [cleo], policy=policy)
+    return mail.text.partition("Acknowledge all ")[2].split()[1]
 
 
 def shoot(page: Browser, url: str, group: str, name: str, widths: tuple[int, ...]) -> Iterator[Shot]:

@@ -13,7 +13,7 @@ from typing import Any
 from notifyflow.channels.base import Accepted, Callback, Channel, Provider, ProviderCapabilities
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.http.guard import Guard, endpoint_faults
-from notifyflow.channels.slack.actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
+from notifyflow.channels.slack.actions import ACKNOWLEDGE, read_action, value_of, verify
 from notifyflow.channels.slack.codes import SLACK, WEBHOOK
 from notifyflow.channels.templating import Templates
 from notifyflow.core.capabilities import CHAT_BEAT, ChannelCapabilities
@@ -189,9 +189,8 @@ def _buttons(content: Content, *, acts_in_place: bool) -> Iterator[dict[str, Any
     for name, words, url in ((ACKNOWLEDGE, content.action, content.link), ("look", "Look at it", content.url)):
         if not url or len(url) > _URL_LIMIT:
             continue
-        token = url.rpartition("/")[2]
-        acts = acts_in_place and name == ACKNOWLEDGE and not content.bundled and len(token) <= VALUE_LIMIT
-        does = {"value": token} if acts else {"url": url}
+        value = value_of(content) if acts_in_place and name == ACKNOWLEDGE else None
+        does = {"value": value} if value else {"url": url}
         style = {"style": "primary"} if name == ACKNOWLEDGE else {}
         yield {"type": "button", "action_id": name, "text": {"type": "plain_text", "text": words}, **style, **does}
 

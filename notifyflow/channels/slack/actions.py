@@ -12,11 +12,27 @@ from pydantic import SecretStr
 
 from notifyflow.channels.base import Callback
 from notifyflow.channels.http import read_object
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.replies import Intent, Reply
 from notifyflow.errors import RejectedCallback
 
 ACKNOWLEDGE = "acknowledge"
-VALUE_LIMIT = 2000
+_VALUE_LIMIT = 2000
+_SHOWN = "."  # in no token
+_SEVERITIES = {str(each): each for each in Severity}
+
+
+def value_of(content: Content) -> str | None:
+    """Return the value of the button that acknowledges in place: the link's token, and the severity that the message shows.
+
+    Returns:
+        None if the button opens the link instead: there is none, or it is about several incidents, which its page lists.
+    """
+    if not content.link or content.bundled:
+        return None
+    value = f"{content.link.rpartition('/')[2]}{_SHOWN}{content.severity}"
+    return value if len(value) <= _VALUE_LIMIT else None
 
 
 def verify(provider: str, secrets: Sequence[SecretStr], callback: Callback) -> None:
@@ -51,12 +67,14 @@ def read_action(provider: str, body: bytes) -> Reply | None:
     if not payload:
         raise RejectedCallback(provider, "its body is not the form of an interaction")
     match payload:
-        case {"type": "block_actions", "actions": [{"action_id": str(action), "value": str(token)}, *_]} if action == ACKNOWLEDGE:
+        case {"type": "block_actions", "actions": [{"action_id": str(action), "value": str(value)}, *_]} if action == ACKNOWLEDGE:
+            token, _, shown = value.partition(_SHOWN)
             return Reply(
                 provider=provider,
                 event_id=f"action:{hashlib.sha256(body).hexdigest()}",
                 intent=Intent.ACKNOWLEDGE,
                 token=token,
+                shown=_SEVERITIES.get(shown),
                 who=_user(payload),
             )
     return None

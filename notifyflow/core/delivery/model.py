@@ -344,12 +344,14 @@ class Stopped:
         cancelled: Queued pages that were cancelled.
         on_their_way: Pages that had been sent already and are not known to have arrived.
         left: Rows, by id, that the database refuses to write: they are set aside, and end when they are mended.
+        risen_to: The severity of an incident that stays open because it is more severe now than its message showed; else None.
     """
 
     has_changed: bool
     cancelled: tuple[Page, ...] = ()
     on_their_way: tuple[Page, ...] = ()
     left: tuple[str, ...] = ()
+    risen_to: Severity | None = None
 
     def __bool__(self) -> bool:
         return self.has_changed

@@ -9,13 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from notifyflow.core.delivery.model import Severity
 from notifyflow.core.text import cut
+
+ALL = "ALL"
+"""The word before a reply code that acknowledges all that its message carried, named or not."""
 
 # A thumb may have a skin tone, or a mark that it is to be drawn as an emoji.
 _THUMB = "\U0001f44d[\U0001f3fb-\U0001f3ff\ufe0f]?"
 _ACKNOWLEDGING = f"ack|acked|acknowledge|acknowledged|ok|okay|got it|on it|on my way|yes|1|{_THUMB}"
 # Patterns are compiled with the first reply: half of the processes read none.
 _ACKNOWLEDGE = rf"(?a)(?:(?:{_ACKNOWLEDGING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.,!…]*"
+_ALL = rf"(?a)(?:(?:{_ACKNOWLEDGING})[ ,:#-]+)?all(?:[ ,:#-]*(?P<code>[0-9]{{2,9}}))?[.,!…]*"
 # A signature added by a phone or a mail program: ``--``, a name beside it or on up to four lines (RFC 3676, section 4.3), or the
 # program's own line. If any of it may be meant, the reply is unclear.
 _SIGNATURE = r"(?i)\n(?:--(?: [^\n]{1,60})?(?:\n[^\n]{1,60}){0,4}|sent from [^\n]{1,60})\Z"
@@ -28,15 +33,16 @@ _START = frozenset({"start", "unstop"})
 _YES = "yes"  # Twilio's third keyword for opting in; an acknowledgement from somebody who has not opted out
 _HELP = frozenset({"help", "info"})
 
-_ACKNOWLEDGED = "You acknowledged it: "
+_ACKNOWLEDGED = "You acknowledged {count}: "
 _LATE = " Nothing was changed."
-_AMBIGUOUS = " are open, nothing was acknowledged. Reply with a code: "
+_STILL_OPEN = "Still open: "
+_AMBIGUOUS = " open, nothing was acknowledged. Reply with a code: "
 _UNKNOWN = "Nothing was acknowledged: nothing of that kind is open for this number. Use the link in the message."
 _UNBLOCKED = "You get texts from this number again. Reply STOP to end them."
 _EXPLAINED = "Reply ACK to acknowledge what you were paged for, or the code in the message. STOP ends all texts from this number."
 _OURS = (
-    rf"(?s)(?:\[[^\]]*\] )?(?:{re.escape(_ACKNOWLEDGED)}|{re.escape(_UNKNOWN)}|{re.escape(_UNBLOCKED)}|{re.escape(_EXPLAINED)}"
-    rf"|[0-9]+{re.escape(_AMBIGUOUS)}|[^\n]*\.{re.escape(_LATE)}\s*\Z)"
+    rf"(?s)(?:\[[^\]]*\] )?(?:{_ACKNOWLEDGED.format(count='(?:it|[0-9]+)')}|{re.escape(_UNKNOWN)}|{re.escape(_UNBLOCKED)}"
+    rf"|{re.escape(_EXPLAINED)}|[0-9]+ (?:is|are){re.escape(_AMBIGUOUS)}|[^\n]*\.{re.escape(_LATE)}\s*\Z)"
 )
 """Matches every response of ours."""
 
@@ -45,6 +51,7 @@ class Intent(StrEnum):
     """The intent of a reply."""
 
     ACKNOWLEDGE = "acknowledge"
+    ACKNOWLEDGE_ALL = "acknowledge_all"
     YES = "yes"
     STOP = "stop"
     START = "start"
@@ -53,7 +60,7 @@ class Intent(StrEnum):
     ECHO = "echo"
 
 
-CHANGING = frozenset({Intent.ACKNOWLEDGE, Intent.YES, Intent.STOP, Intent.START})
+CHANGING = frozenset({Intent.ACKNOWLEDGE, Intent.ACKNOWLEDGE_ALL, Intent.YES, Intent.STOP, Intent.START})
 """Intents that change something, and must not be handled twice for the same event."""
 
 
@@ -68,6 +75,7 @@ class Reply:
         our_number: Our number that it was sent to.
         code: The reply code in it, if any.
         token: The signed token of the pressed button, if any.
+        shown: The severity that the button's message showed; None if it is not known.
         who: The provider's opaque id of the person who pressed the button.
     """
 
@@ -78,6 +86,7 @@ class Reply:
     our_number: str = ""
     code: str = ""
     token: str = ""
+    shown: Severity | None = None
     who: str = ""
 
 
@@ -86,6 +95,7 @@ class Effect(StrEnum):
 
     ACKNOWLEDGED = "acknowledged"
     LATE = "late"
+    RISEN = "risen"
     AMBIGUOUS = "ambiguous"
     UNKNOWN = "unknown"
     BLOCKED = "blocked"
@@ -97,17 +107,23 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """An incident that the reply means, or may mean.
+    """An incident, or a message about several, that a reply means or may mean.
 
     Attributes:
         code: Its reply code for the number, if it has one.
-        title: The incident's title; personal.
-        incident_id: The incident's id, for the log.
+        title: The incident's title; of several, that of the most severe; personal.
+        incident_id: The id of that incident, for the log.
+        more: How many other incidents the message stands for.
+        is_all: Whether only ``ALL`` with the code acknowledges them, since the message did not name all that it carried.
+        risen_to: The severity to which the incident has risen since the message showed it; None if it has not.
     """
 
     code: str
     title: str
     incident_id: str
+    more: int = 0
+    is_all: bool = False
+    risen_to: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +131,9 @@ class HandledReply:
     """The result of a reply.
 
     Attributes:
-        choices: The incident that the reply means; if that is not clear, the open incidents.
+        choices: The incidents that the reply means; if that is not clear, what it may mean.
+        open_incidents: If it is not clear, how many open incidents it may mean.
+        still_open: Incidents that the reply means and that stay open, since they have risen or could not be changed.
         by: If nothing was changed: who had acknowledged the incident, or that it is over.
         cancelled: Number of pages that the reply cancelled.
         on_their_way: Number of pages that had been sent already.
@@ -126,6 +144,8 @@ class HandledReply:
 
     effect: Effect
     choices: Sequence[Choice] = ()
+    open_incidents: int = 0
+    still_open: Sequence[Choice] = ()
     by: str = ""
     cancelled: int = 0
     on_their_way: int = 0
@@ -141,8 +161,12 @@ def read_text(text: str) -> tuple[Intent, str]:
     for intent, words in ((Intent.STOP, _STOP), (Intent.START, _START), (Intent.YES, {_YES}), (Intent.HELP, _HELP)):
         if word in words:
             return intent, ""
-    match = re.fullmatch(_ACKNOWLEDGE, _in_one_line(_without_signature(text)))
-    return (Intent.ACKNOWLEDGE, match["code"] or match["alone"] or "") if match else (Intent.UNCLEAR, "")
+    line = _in_one_line(_without_signature(text))
+    if match := re.fullmatch(_ACKNOWLEDGE, line):
+        return Intent.ACKNOWLEDGE, match["code"] or match["alone"] or ""
+    if match := re.fullmatch(_ALL, line):
+        return Intent.ACKNOWLEDGE_ALL, match["code"] or ""
+    return Intent.UNCLEAR, ""
 
 
 def _in_one_line(text: str) -> str:
@@ -166,17 +190,21 @@ def write_response(handled: HandledReply) -> str:
 
 
 def _write(handled: HandledReply) -> str:
-    first = cut(handled.choices[0].title, _TITLE_LIMIT) if handled.choices else ""
     match handled.effect:
         case Effect.ACKNOWLEDGED:
+            count = len(handled.choices) if len(handled.choices) > 1 else "it"
             stopped = f" {handled.cancelled} more cancelled." if handled.cancelled else ""
             left = f" {handled.on_their_way} had left already." if handled.on_their_way else ""
-            return f"{_ACKNOWLEDGED}{first}.{stopped}{left}"
+            still_open = f" {_still_open(handled)}" if handled.still_open else ""
+            return f"{_ACKNOWLEDGED.format(count=count)}{_first(handled.choices)}.{stopped}{left}{still_open}"
         case Effect.LATE:
-            return f"{handled.by}: {first}.{_LATE}"
+            return f"{handled.by}: {_first(handled.choices)}.{_LATE}"
+        case Effect.RISEN:
+            return f"{_still_open(handled)} Use the link in the message.{_LATE}"
         case Effect.AMBIGUOUS:
-            listed = "; ".join(f"{each.code} {cut(each.title, _TITLE_LIMIT)}" for each in handled.choices[:_LISTED])
-            return f"{len(handled.choices)}{_AMBIGUOUS}{listed}"
+            count = handled.open_incidents or len(handled.choices)
+            listed = "; ".join(map(_choice, handled.choices[:_LISTED]))
+            return f"{count} {'is' if count == 1 else 'are'}{_AMBIGUOUS}{listed}"
         case Effect.UNKNOWN:
             return _UNKNOWN
         case Effect.UNBLOCKED:
@@ -185,3 +213,30 @@ def _write(handled: HandledReply) -> str:
             return _EXPLAINED
         case _:  # blocked, repeated or ignored
             return ""
+
+
+def _first(choices: Sequence[Choice]) -> str:
+    return _with_more(choices[0], len(choices) - 1) if choices else ""
+
+
+def _choice(choice: Choice) -> str:
+    return f"{ALL} {_coded(choice)}" if choice.is_all else _coded(choice)
+
+
+def _coded(choice: Choice) -> str:
+    return f"{choice.code} {_with_more(choice, choice.more)}"
+
+
+def _with_more(choice: Choice, more: int) -> str:
+    title = cut(choice.title, _TITLE_LIMIT)
+    return f"{title} and {more} more" if more else title
+
+
+def _still_open(handled: HandledReply) -> str:
+    """Return which incidents stay open, and why."""
+    told = [
+        f"{cut(each.title, _TITLE_LIMIT)} {f'is {each.risen_to} now' if each.risen_to else 'could not be changed'}"
+        for each in handled.still_open
+    ]
+    more = f"; {len(told) - _LISTED} more" if len(told) > _LISTED else ""
+    return f"{_STILL_OPEN}{'; '.join(told[:_LISTED])}{more}."

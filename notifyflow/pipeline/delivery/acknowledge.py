@@ -1,6 +1,6 @@
 """Acknowledges and resolves incidents: cancels what is still queued, and queues status updates for the other recipients.
 
-Paging one recipient again starts a new round, also after an acknowledgement.
+Paging one recipient again starts a new round, also after an acknowledgement. ``acknowledge_many`` acknowledges several.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from notifyflow.core.delivery import incident as incidents
 from notifyflow.core.delivery import series as rules
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import IncidentFacts
-from notifyflow.core.delivery.model import EscalationState, IncidentState, Stopped, Via
+from notifyflow.core.delivery.model import EscalationState, IncidentState, Severity, Stopped, Via
 from notifyflow.core.delivery.policy import Acknowledgement
 from notifyflow.core.references import IncidentRef
 from notifyflow.errors import RecipientNotFound
@@ -22,8 +22,15 @@ from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 
 
-def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> Committed[Stopped]:
-    """Acknowledge an incident; ``by`` is a recipient's id, or any other text for a person who is not a recipient.
+def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via, shown: Severity | None = None) -> Committed[Stopped]:
+    """Acknowledge an incident.
+
+    Args:
+        deps: The dependencies of the use cases.
+        ref: The incident.
+        by: A recipient's id, or any other text for a person who is not a recipient.
+        via: How it is acknowledged.
+        shown: The severity that the person saw: what has risen above it stays open. None acknowledges whatever it is now.
 
     Returns:
         The cancelled pages and the pages that had left already; false if nothing changed.
@@ -32,16 +39,21 @@ def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> C
         NotFound: When there is no such incident.
         AmbiguousKey: When several namespaces have an unresolved incident with the key; nothing is done.
     """
-    return sparing.run_on(deps, ref, partial(acknowledge_locked, by=by, via=via))
+    return sparing.run_on(deps, ref, partial(acknowledge_locked, by=by, via=via, shown=shown))
 
 
-def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
+def acknowledge_locked(
+    tx: Transaction, incident: IncidentFacts, *, by: str, via: str, shown: Severity | None = None, **detail: str
+) -> Stopped:
     """Acknowledge a locked incident, as one step of a transaction; ``via`` is a ``Via`` or the channel of a reply.
 
     The details are more facts for the transition log.
     """
+    if shown is not None and incident.severity.is_above(shown):
+        is_open = incident.state is IncidentState.OPEN
+        return Stopped(has_changed=False, risen_to=incident.severity if is_open else None)
     if incident.state is IncidentState.RESOLVED and rules.acknowledges_in_person(via):
-        return _acknowledge_series(tx, incident, by=by, via=via, **detail)
+        return _acknowledge_series(tx, incident, by=by, via=via, shown=shown, **detail)
     if incident.state is not IncidentState.OPEN:
         return Stopped(has_changed=False)
     incident = outbox.begin_now(tx, incident)
@@ -60,11 +72,13 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
     return decisions.stopped(tx, ended)
 
 
-def _acknowledge_series(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
+def _acknowledge_series(
+    tx: Transaction, incident: IncidentFacts, *, by: str, via: str, shown: Severity | None, **detail: str
+) -> Stopped:
     """End the series of a resolved incident, and acknowledge its open incident, unless that one is more severe."""
     newest = tx.ledger.incidents.lock_newest_of([(incident.namespace, incident.key)])[incident.namespace, incident.key]
     if rules.covers(incident, newest) and not incident.is_operations:
-        return acknowledge_locked(tx, newest, by=by, via=via, **detail)
+        return acknowledge_locked(tx, newest, by=by, via=via, shown=shown, **detail)
     if not rules.is_same(incident, newest) or newest.state is not IncidentState.RESOLVED or incident.is_operations:
         return Stopped(has_changed=False)
     is_for_one = newest.policy.acknowledgement is Acknowledgement.EACH and by in tx.ledger.contacts.of(newest.id)

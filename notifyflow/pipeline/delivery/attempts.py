@@ -9,9 +9,11 @@ from notifyflow.core.delivery import earlier_pages, lifecycle, proof
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import Contact, DeferralReason, Kind
 from notifyflow.core.messages.bundle_words import bundle_of
+from notifyflow.core.messages.content import Content
+from notifyflow.core.messages.links import Subject
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import StaleRow
-from notifyflow.pipeline.delivery import contents, status_updates
+from notifyflow.pipeline.delivery import contents, links, reply_codes, status_updates
 from notifyflow.pipeline.transaction import set_aside, use_case
 from notifyflow.pipeline.transaction.ports import Claimed, Doubt, Lease
 from notifyflow.pipeline.transaction.running import Transaction
@@ -63,15 +65,29 @@ def begin_all(tx: Transaction, group: Sequence[Candidate], provider: str, *, has
     first = begun[0]
     if not others:
         return first
-    said = [each.message.content for each in begun]
-    oldest = min(range(len(group)), key=lambda number: group[number].row.created_at)
-    content = bundle_of(
-        said,
-        named=tx.deps.capabilities(first.channel).names,
-        oldest=said[oldest],
-        is_after_quiet=all(each.row.deferred_by is DeferralReason.QUIET for each in group),
-    )
+    content = _bundle(tx, group, [each.message.content for each in begun], provider, sent_with=first_id)
     return replace(first, message=replace(first.message, content=content), carried=tuple(begun[1:]))
+
+
+def _bundle(
+    tx: Transaction, group: Sequence[Candidate], contents: Sequence[Content], provider: str, *, sent_with: str
+) -> Content:
+    """Return the content of a bundle; that of pages has a link and a reply for all that it carries."""
+    rows, contact = [each.row for each in group], group[0].contact
+    named = tx.deps.capabilities(rows[0].channel).names
+    oldest = min(range(len(rows)), key=lambda number: rows[number].created_at)
+    link, reply = None, ""
+    if rows[0].kind is Kind.PAGE:
+        link = links.link(tx.deps, sent_with, contact.recipient_id, now=tx.now, subject=Subject.BUNDLE)
+        reply = reply_codes.bundle_hint(tx, rows, contact, provider=provider, sent_with=sent_with, named=named)
+    return bundle_of(
+        contents,
+        named=named,
+        oldest=contents[oldest],
+        is_after_quiet=all(row.deferred_by is DeferralReason.QUIET for row in rows),
+        link=link,
+        reply=reply,
+    )
 
 
 def _begin(

@@ -12,7 +12,7 @@ from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.model import EscalationState, IncidentState, Receipt, Via
-from notifyflow.core.messages.replies import Effect, HandledReply
+from notifyflow.core.messages.replies import Choice, Effect, HandledReply
 from notifyflow.pipeline.delivery import acknowledge, decisions, outages, provider_health, status_updates
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies, ReceiptMatch
@@ -69,6 +69,9 @@ def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply
         if ref is None:
             return HandledReply(effect=Effect.UNKNOWN)
         incident, escalation = tx.ledger.incidents.get(ref.incident_id), tx.ledger.escalations.get(ref.escalation_id)
+        if incident.state is IncidentState.OPEN and incident.severity.is_above(escalation.severity):
+            risen = Choice(code="", title="", incident_id=incident.id, risen_to=incident.severity)
+            return HandledReply(effect=Effect.RISEN, still_open=[risen])
         is_own = escalation.is_current and escalation.state is EscalationState.ACKNOWLEDGED
         if incident.state is IncidentState.OPEN:
             return HandledReply(effect=Effect.ACKNOWLEDGED if is_own else Effect.EXPLAINED)
@@ -151,7 +154,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
         _report_our_fault(tx, ref, row.channel, receipt)
     if incident is not None:
         recipient_id = tx.ledger.escalations.get(ref.escalation_id).recipient_id
-        if not acknowledge.acknowledge_locked(tx, incident, by=recipient_id, via=Via.KEY):
+        if not acknowledge.acknowledge_locked(tx, incident, by=recipient_id, via=Via.KEY, shown=row.severity):
             decisions.decide(tx, tx.ledger.escalations.lock(ref.escalation_id), cause="received")
 
 

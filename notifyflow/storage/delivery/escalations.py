@@ -75,6 +75,13 @@ class Escalations(MachineRepository[EscalationFacts]):
             self._incidents.load_contents(incident_ids)
             self._contacts.load_all(incident_ids)
 
+    def lock_all_current(self, incident_ids: Collection[str]) -> None:
+        """Lock the current escalations of locked incidents, then their notifications, each by id; load the contacts."""
+        self._lock_current(sorted(incident_ids))
+        if ids := sorted(each for incident_id in incident_ids for each in self._unit.escalations_of[incident_id]):
+            self._notifications.lock_of(ids)
+        self._contacts.load_all(incident_ids)
+
     def load_attempts(self, refs: Collection[AttemptRef]) -> None:
         """Lock and load the escalations and notifications of attempts; see ``load``."""
         self.load({ref.escalation_id for ref in refs}, moving={ref.notification_id for ref in refs})

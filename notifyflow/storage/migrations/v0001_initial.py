@@ -132,10 +132,12 @@ STATEMENTS = (
         code TEXT NOT NULL,
         incident_id TEXT NOT NULL,
         recipient_id TEXT NOT NULL,
+        severity TEXT NOT NULL DEFAULT 'CRITICAL',
+        sent_with TEXT NOT NULL DEFAULT '',
         is_shown BOOLEAN NOT NULL,
         issued_at {instant} NOT NULL,
         PRIMARY KEY (number, code),
-        UNIQUE (number, incident_id, recipient_id)
+        UNIQUE (number, incident_id, recipient_id, severity, sent_with)
     )
     """,
     "CREATE INDEX notifyflow_reply_code_age ON notifyflow_reply_code (issued_at)",

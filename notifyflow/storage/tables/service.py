@@ -4,12 +4,13 @@ from peewee import BigIntegerField, BooleanField, IntegerField
 
 from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.core.accounts.users import User
-from notifyflow.core.delivery.model import Notified
+from notifyflow.core.delivery.model import Notified, Severity
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.limits.lanes import Lane
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.storage.tables.fields import (
+    EnumField,
     InstantField,
     InstantsField,
     KeyTextField,
@@ -94,12 +95,14 @@ class IdempotentResponseRow(Table):
 
 
 class ReplyCodeRow(Table):
-    """The code by which a reply to a text message acknowledges an incident."""
+    """The code by which a reply to a text message acknowledges an incident, or those of a bundle."""
 
     number = PlainTextField(forgotten_as=OnForget.DELETE_ROW)
     code = PlainTextField()
-    incident_id = PlainTextField()
+    incident_id = PlainTextField()  # empty for a bundle
     recipient_id = PlainTextField()
+    severity = EnumField(Severity)  # that the text showed
+    sent_with = PlainTextField()  # the attempt that made the call with the bundle; empty for an incident
     is_shown = BooleanField()
     issued_at = InstantField()
 

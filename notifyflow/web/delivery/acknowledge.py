@@ -1,13 +1,16 @@
-"""The magic link: a GET shows the incident and changes nothing; its button acknowledges it.
+"""The magic link: a GET shows the incident and changes nothing; its button acknowledges it, unless it has risen meanwhile.
 
-Mail scanners open every link, and some run its scripts: therefore a GET never acts, and no page submits itself.
+The link of a bundle leads to ``bundle_page``. Mail scanners open every link, and some run its scripts: therefore a GET never
+acts, and no page submits itself.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from notifyflow.core import text
@@ -18,12 +21,16 @@ from notifyflow.core.insight.timeline_words import HOW
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.messages import looks
 from notifyflow.core.messages.content import compose
-from notifyflow.core.messages.links import LinkClaim
+from notifyflow.core.messages.links import LinkClaim, Subject
 from notifyflow.core.messages.looks import Look
 from notifyflow.core.references import ById, ByKey
+from notifyflow.web.delivery import bundle_page
 from notifyflow.web.frame import pages
+from notifyflow.web.frame.body import Body
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
+
+_read_body = Body(64 * 1024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +48,29 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
     @routes.api_route("/a/{token}", methods=["GET", "HEAD"])
     def show(token: str) -> Response:
-        claim = context.service.check_link(token)
+        claim = context.service.links.check(token)
+        if claim.subject is Subject.BUNDLE:
+            return HTMLResponse(bundle_page.render(context, claim))
         return HTMLResponse(_page(context, _status(context, claim), claim.recipient_id))
 
     @routes.post("/a/{token}")
-    def acknowledge(token: str) -> Response:
-        claim = context.service.check_link(token)
-        _viewer(_status(context, claim), claim.recipient_id)
-        context.service.acknowledge(ById(claim.incident_id), by=claim.recipient_id, via=Via.LINK)
-        return RedirectResponse(token, 303)  # relative: a proxy's prefix stays
+    def acknowledge(token: str, body: Annotated[bytes, Depends(_read_body)]) -> Response:
+        claim, form = context.service.links.check(token), parse_qs(body.decode("utf-8", "replace"))
+        if claim.subject is Subject.BUNDLE:
+            context.service.links.acknowledge(claim, bundle_page.chosen(form.get(bundle_page.CHOICE, ())))
+            return RedirectResponse(token, 303)  # relative: a proxy's prefix stays
+        status = _status(context, claim)
+        _viewer(status, claim.recipient_id)
+        shown = bundle_page.SEVERITIES.get(form.get("shown", [""])[-1])
+        context.service.acknowledge(ById(status.facts.id), by=claim.recipient_id, via=Via.LINK, shown=shown)
+        return RedirectResponse(token, 303)
 
     return routes
 
 
 def _status(context: Context, claim: LinkClaim) -> IncidentStatus:
     """Return the incident of a link; if that is resolved and has opened again, the one that its acknowledgement covers."""
-    status = context.service.status(ById(claim.incident_id))
+    status = context.service.status(ById(claim.subject_id))
     if status.facts.state is not IncidentState.RESOLVED:
         return status
     newest = context.service.status(ByKey(status.facts.key, status.facts.namespace))

@@ -37,7 +37,7 @@ OPAQUE: Mapping[type[Model], str] = {
     tables.SessionRow: "digest user_id",
     tables.SetupRow: "digest",
     tables.IdempotentResponseRow: "api_key_id idempotency_key fingerprint",
-    tables.ReplyCodeRow: "code incident_id recipient_id",
+    tables.ReplyCodeRow: "code incident_id recipient_id sent_with",
     tables.OptOutRow: "our_number",
     tables.NumberRow: "recipient_id responded_at",
     tables.EnvironmentRow: "name",

@@ -9,18 +9,20 @@ from fastapi import FastAPI
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Channel, Provider, ProviderCapabilities
 from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.core.accounts.users import CurrentUser
-from notifyflow.core.delivery.model import Contact, Incident, Receipt, Result, Stopped
+from notifyflow.core.delivery.model import Contact, Incident, Receipt, Result, Severity, Stopped
 from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import TimelineEntry, timeline
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.intake.integrations.inbound import InboundRequest
-from notifyflow.core.messages.links import LinkClaim, check, sign
+from notifyflow.core.messages.carried import CarriedPage
+from notifyflow.core.messages.links import LinkClaim, Subject, check, read_subject_id, sign
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply
 from notifyflow.core.references import ById, ByKey
 from notifyflow.errors import Fault, InvalidApiKey, NotFound, NotLoggedIn, RejectedCallback
 from notifyflow.service.accounts.access import Access
 from notifyflow.service.accounts.users import Users
+from notifyflow.service.delivery.links import Bundle
 from notifyflow.service.oncall.feeds import Feeds
 from notifyflow.service.service import Service
 from notifyflow.settings import Settings
@@ -33,6 +35,7 @@ from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 KEYS = ("k" * 32,)
 RECIPIENTS = ("ada", "ben", "ops", "eve")
 API_KEY = "nf_1_secret"
+BUNDLE_ID = "0192f0c4a1b27c3d8e4f5a6b7c8d9eff"
 
 
 class Pigeon(Provider):
@@ -84,6 +87,9 @@ class Backend:
     received: list[tuple[Receipt, str]] = field(default_factory=list)
     replies: list[tuple[Reply, str]] = field(default_factory=list)
     acknowledged: list[tuple[str, str]] = field(default_factory=list)
+    shown: list[Severity | None] = field(default_factory=list)
+    carried: tuple[CarriedPage, ...] = ()
+    chosen: list[Mapping[str, Severity]] = field(default_factory=list)
     requests: list[tuple[InboundRequest, ApiKey, str]] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
     refusal: Exception | None = None
@@ -99,8 +105,18 @@ class Backend:
         self.replies.append((reply, raw))
         return HandledReply(effect=Effect.ACKNOWLEDGED)
 
-    def check_link(self, token: str) -> LinkClaim:
-        return check(KEYS, token, RECIPIENTS, AT)
+    @property
+    def links(self) -> "Backend":
+        return self
+
+    def check(self, token: str) -> LinkClaim:
+        subject = Subject.BUNDLE if read_subject_id(token) == BUNDLE_ID else Subject.INCIDENT
+        return check(KEYS, token, RECIPIENTS, AT, subject=subject)
+
+    def bundle(self, claim: LinkClaim) -> Bundle:
+        self._stumble()
+        contact = Contact(recipient_id=claim.recipient_id, name="Ada", addresses={}, timezone="Europe/Berlin")
+        return Bundle(contact=contact, pages=self.carried, tokens={page.incident_id: f"t-{page.title}" for page in self.carried})
 
     def status(self, ref: ById | ByKey) -> IncidentStatus:
         self._stumble()
@@ -123,9 +139,21 @@ class Backend:
         del contact
         return status.content
 
-    def acknowledge(self, ref: ById, *, by: str, via: str) -> Stopped:
+    def acknowledge(
+        self,
+        ref: ById | LinkClaim,
+        chosen: Mapping[str, Severity] | None = None,
+        *,
+        by: str = "",
+        via: str = "",
+        shown: Severity | None = None,
+    ) -> Stopped:
         del via
         self._stumble()
+        if isinstance(ref, LinkClaim):
+            self.chosen.append(dict(chosen or {}))
+            return Stopped(has_changed=True)
+        self.shown.append(shown)
         self.acknowledged.append((ref.incident_id, by))
         self.incidents[ref.incident_id] = ACKNOWLEDGED
         return Stopped(has_changed=True)
@@ -197,3 +225,7 @@ def client_of(backend: Backend, *, notice: str = "", site: Site | None = None) -
 
 def link(who: str = "ada", *, days: int = 1, incident_id: str = INCIDENT_ID) -> str:
     return "/a/" + sign(KEYS, incident_id, who, AT + timedelta(days=days))
+
+
+def bundle_link(*, days: int = 1) -> str:
+    return "/a/" + sign(KEYS, BUNDLE_ID, "ada", AT + timedelta(days=days), subject=Subject.BUNDLE)

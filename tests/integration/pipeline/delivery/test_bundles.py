@@ -8,9 +8,7 @@ from threading import Barrier
 
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Receipt, Recipient, Result, Severity
 from notifyflow.core.messages.outbound import OutboundMessage
-from notifyflow.core.messages.replies import Effect, Intent, Reply
 from notifyflow.pipeline.delivery.receive import receive
-from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction.ports import Claimed
 from tests.builders import ACCEPTED, BUSY, START, a_recipient, an_incident
 from tests.driver import Driver
@@ -173,24 +171,6 @@ def test_without_a_slot_none_of_them_leaves(driver: Driver) -> None:
     driver.claim("email", limit=1)
     assert driver.claim("email") == ()
     assert {driver.pages(key=key)["email"].deferred_by for key in KEYS} == {DeferralReason.LIMIT}
-
-
-def test_a_reply_to_a_gathered_text_never_means_one_of_several(driver: Driver) -> None:
-    provider = "the sms provider"
-    driver.deps = replace(driver.deps, senders={"sms": {provider: "+15550100"}}, replying=frozenset({("sms", provider)}))
-    wait(driver, "sms")
-    (call,) = driver.claim("sms")
-    codes = [each.reply for each in call.message.content.bundled]
-    assert (len({*codes} - {"1", ""}), call.message.content.unnamed) == (3, 1)
-
-    def reply(code: str) -> Effect:
-        said = Reply(
-            provider=provider, event_id=code, intent=Intent.ACKNOWLEDGE, number="ada@sms", our_number="+15550100", code=code
-        )
-        return handle_reply(driver.deps, said, channel="sms", raw="").value.effect
-
-    assert [reply(""), reply(codes[1])] == [Effect.AMBIGUOUS, Effect.ACKNOWLEDGED]
-    assert driver.status("db-2").facts.acknowledged_by == "ada"
 
 
 def test_a_status_update_never_replaces_a_gathered_message(driver: Driver) -> None:

@@ -67,7 +67,7 @@ def test_a_page_carries_its_recipients_link_where_there_is_a_callback_path(store
     assert claimed.message.content.link is not None
     address, _, token = claimed.message.content.link.rpartition("/")
     claim = links.check(driver.deps.secret_keys, token, ["ben", "ada"], driver.clock.at)
-    assert (address, claim.incident_id, claim.recipient_id) == ("https://pages.example/a", incident_id, "ada")
+    assert (address, claim.subject_id, claim.recipient_id) == ("https://pages.example/a", incident_id, "ada")
 
 
 def test_an_expired_lease_becomes_a_doubt_and_its_worker_is_fenced_off(driver: Driver) -> None:

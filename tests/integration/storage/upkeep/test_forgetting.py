@@ -3,7 +3,7 @@
 import pytest
 from peewee import PeeweeException
 
-from notifyflow.core.delivery.model import Kind, NotificationState, Receipt, Result
+from notifyflow.core.delivery.model import Kind, NotificationState, Receipt, Result, Severity
 from notifyflow.errors import RecipientInUse, StorageError
 from notifyflow.pipeline.upkeep.forget import forget
 from notifyflow.storage.dialects import dialect_for, execute
@@ -35,7 +35,8 @@ def test_their_replies_are_overwritten_and_their_stop_is_kept(driver: Driver, st
     for key in ("alone", "shared"):
         driver.resolve(key=key)
     store.run(lambda ledger: ledger.replies.note_texted(MARKS[2], "ada", at=driver.clock.now()))
-    store.run(lambda ledger: ledger.replies.give_code(MARKS[2], driver.status("alone").facts.id, "ada", now=driver.clock.now()))
+    incident_id, now = driver.status("alone").facts.id, driver.clock.now()
+    store.run(lambda ledger: ledger.replies.give_code(MARKS[2], incident_id, "ada", severity=Severity.ERROR, now=now))
     forget(driver.deps, "ada")
     assert "%2B15005550123" not in dump(database_url)
     assert dump(database_url).count(MARKS[2]) == 1

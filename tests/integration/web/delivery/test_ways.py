@@ -105,6 +105,7 @@ def system(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[System]:
             "NOTIFYFLOW_PUBLIC_URL": url,
             "NOTIFYFLOW_DRAIN_S": "0",
             "NOTIFYFLOW_NOTICE": "",
+            "NOTIFYFLOW_BUNDLING": "false",  # a third page within a minute does not wait for others
             **more,
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow, served(flow.asgi(), listening):

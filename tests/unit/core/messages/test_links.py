@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.messages.links import LinkClaim, check, read_incident_id, sign
+from notifyflow.core.messages.links import LinkClaim, Subject, check, read_subject_id, sign
 from notifyflow.errors import InvalidLink
 
 NOW = datetime(2026, 11, 25, 2, 14, tzinfo=UTC)
@@ -23,9 +23,19 @@ FORMER = "aw9-6AGS8MShsnw9jk9aa3yNng9hZGH-HiwIARVypeilxWph64S2"
 @given(incident=st.uuids(), recipient=st.text(max_size=255).filter(lambda text: text.isprintable()))
 def test_a_link_says_what_was_signed(incident: UUID, recipient: str) -> None:
     token = sign(["key"], incident.hex, recipient, LATER)
-    assert read_incident_id(token) == incident.hex
+    assert read_subject_id(token) == incident.hex
     claim = check(["key"], token, [*PEOPLE, recipient], NOW)
-    assert claim == LinkClaim(incident_id=incident.hex, recipient_id=recipient, expires_at=FULL_HOUR)
+    assert claim == LinkClaim(subject=Subject.INCIDENT, subject_id=incident.hex, recipient_id=recipient, expires_at=FULL_HOUR)
+
+
+def test_the_link_of_a_bundle_is_as_short_and_never_that_of_an_incident() -> None:
+    token = sign(["new"], INCIDENT, "ada", LATER, subject=Subject.BUNDLE)
+    assert (len(token), token[:25]) == (len(TOKEN), TOKEN[:25])
+    claim = check(["old", "new"], token, PEOPLE, NOW, subject=Subject.BUNDLE)
+    assert claim == LinkClaim(subject=Subject.BUNDLE, subject_id=INCIDENT, recipient_id="ada", expires_at=FULL_HOUR)
+    for other, subject in ((token, Subject.INCIDENT), (TOKEN, Subject.BUNDLE), (FORMER, Subject.BUNDLE)):
+        with pytest.raises(InvalidLink, match="not one of ours"):
+            check(["new"], other, PEOPLE, NOW, subject=subject)
 
 
 def test_a_link_is_only_for_the_recipient_it_was_made_for() -> None:
@@ -71,8 +81,8 @@ def test_an_expired_link_is_distinguished_from_a_forged_one() -> None:
 
 
 def test_a_link_of_the_version_before_is_valid_until_it_expires() -> None:
-    assert read_incident_id(FORMER) == INCIDENT
-    claim = LinkClaim(incident_id=INCIDENT, recipient_id="ada", expires_at=LATER)
+    assert read_subject_id(FORMER) == INCIDENT
+    claim = LinkClaim(subject=Subject.INCIDENT, subject_id=INCIDENT, recipient_id="ada", expires_at=LATER)
     assert check(["newest", "new"], FORMER, ["ben"], NOW) == claim
     with pytest.raises(InvalidLink, match="expired"):
         check(["new"], FORMER, PEOPLE, LATER)

@@ -1,15 +1,20 @@
 """What is an acknowledgement in a text message, and what never is; what is said to it."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifyflow.core.delivery.model import Severity
 from notifyflow.core.messages.replies import Choice, Effect, HandledReply, Intent, read_text, write_response
 
 A = Choice(code="10", title="orders db is down", incident_id="a")
 B = Choice(code="11", title="t" * 200, incident_id="b")
+RISEN = Choice(code="", title="disk is full", incident_id="c", risen_to=Severity.CRITICAL)
+STUCK = Choice(code="", title="queue is long", incident_id="d")
+BUNDLE = Choice(code="42", title="api is down", incident_id="e", more=36, is_all=True)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +37,25 @@ B = Choice(code="11", title="t" * 200, incident_id="b")
         ("", Intent.UNCLEAR, ""),
         ("Stop", Intent.STOP, ""),
         ("QUIT.", Intent.STOP, ""),
+        ("100aa", Intent.UNCLEAR, ""),
+        ("100 aa", Intent.UNCLEAR, ""),
+        ("42all", Intent.UNCLEAR, ""),
+        ("ALL 42", Intent.ACKNOWLEDGE_ALL, "42"),
+        ("all42.", Intent.ACKNOWLEDGE_ALL, "42"),
+        ("All #42!", Intent.ACKNOWLEDGE_ALL, "42"),
+        ("ack all 42", Intent.ACKNOWLEDGE_ALL, "42"),
+        ("👍 all: 42", Intent.ACKNOWLEDGE_ALL, "42"),
+        ("ALL 42\n-- \nAda", Intent.ACKNOWLEDGE_ALL, "42"),
+        ("all", Intent.ACKNOWLEDGE_ALL, ""),
+        ("ack all", Intent.ACKNOWLEDGE_ALL, ""),
+        ("all 4", Intent.UNCLEAR, ""),
+        ("ALL 42aa", Intent.UNCLEAR, ""),
+        ("all 42?", Intent.UNCLEAR, ""),
+        ("not all 42", Intent.UNCLEAR, ""),
+        ("all but 42", Intent.UNCLEAR, ""),
+        ("all 42 43", Intent.UNCLEAR, ""),
+        ("stop all", Intent.UNCLEAR, ""),
+        ("stopall", Intent.STOP, ""),
         ("ack 1", Intent.ACKNOWLEDGE, ""),
         ("1 1", Intent.ACKNOWLEDGE, ""),
         ("acknowledged", Intent.ACKNOWLEDGE, ""),
@@ -101,6 +125,19 @@ def test_a_text_is_read_strictly(text: str, intent: Intent, code: str) -> None:
     assert read_text(text) == (intent, code)
 
 
+@given(st.text(max_size=20))
+def test_only_the_word_all_acknowledges_all(text: str) -> None:
+    if read_text(text)[0] is Intent.ACKNOWLEDGE_ALL:
+        assert "all" in text.casefold()
+
+
+@given(
+    st.sampled_from(["", "ack ", "all ", "#"]), st.integers(10, 10**9 - 1), st.text(st.characters(categories=["L"]), min_size=1)
+)
+def test_a_reply_code_followed_by_letters_is_no_code(before: str, code: int, letters: str) -> None:
+    assert read_text(f"{before}{code}{letters}")[1] == ""
+
+
 WORDS = ("ack", "ok", "got it", "on it", "on my way", "yes", "1", "👍")
 CLEAR = st.sampled_from([*WORDS, "Got it!", "ON IT", "On my way.", "👍🏾", "ack 12"])
 SIGNATURES = st.sampled_from(["Sent from my iPhone", "-- ", "--\nAda", "-- Ada", "--\nAda Lovelace\nOrders\nSent from my phone"])
@@ -161,6 +198,38 @@ def test_who_wants_texts_again_acknowledges_nothing(word: str, more: str) -> Non
             HandledReply(effect=Effect.LATE, choices=[A], by="Bob acknowledged it"),
             "Bob acknowledged it: orders db is down. Nothing was changed.",
         ),
+        (
+            HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A, B, B], cancelled=3),
+            "You acknowledged 3: orders db is down and 2 more. 3 more cancelled.",
+        ),
+        (
+            HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A], still_open=[RISEN, STUCK]),
+            "You acknowledged it: orders db is down. "
+            "Still open: disk is full is CRITICAL now; queue is long could not be changed.",
+        ),
+        (
+            HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A], still_open=[RISEN] * 7),
+            "You acknowledged it: orders db is down. Still open: "
+            + "; ".join(["disk is full is CRITICAL now"] * 5)
+            + "; 2 more.",
+        ),
+        (
+            HandledReply(effect=Effect.RISEN, still_open=[RISEN]),
+            "Still open: disk is full is CRITICAL now. Use the link in the message. Nothing was changed.",
+        ),
+        (
+            HandledReply(effect=Effect.LATE, choices=[A, B], by="All are over, or acknowledged already"),
+            "All are over, or acknowledged already: orders db is down and 1 more. Nothing was changed.",
+        ),
+        (
+            HandledReply(effect=Effect.AMBIGUOUS, choices=[BUNDLE, A, replace(BUNDLE, is_all=False)], open_incidents=38),
+            "38 are open, nothing was acknowledged. Reply with a code: "
+            "ALL 42 api is down and 36 more; 10 orders db is down; 42 api is down and 36 more",
+        ),
+        (
+            HandledReply(effect=Effect.AMBIGUOUS, choices=[A], open_incidents=1),
+            "1 is open, nothing was acknowledged. Reply with a code: 10 orders db is down",
+        ),
         (HandledReply(effect=Effect.BLOCKED), ""),
         (HandledReply(effect=Effect.REPEATED), ""),
         (HandledReply(effect=Effect.REPEATED, notice="staging"), ""),
@@ -176,9 +245,12 @@ def test_the_response_describes_the_effect(handled: HandledReply, response: str)
 
 
 @pytest.mark.parametrize("notice", ["", "staging"])
+@pytest.mark.parametrize("choices", [[A], [A, B], [BUNDLE]])
 @pytest.mark.parametrize("effect", Effect)
-def test_our_response_is_recognised_when_it_comes_back(effect: Effect, notice: str) -> None:
-    handled = HandledReply(effect=effect, choices=[A, B], by="Bob acknowledged it", cancelled=1, on_their_way=2, notice=notice)
+def test_our_response_is_recognised_when_it_comes_back(effect: Effect, choices: list[Choice], notice: str) -> None:
+    handled = HandledReply(
+        effect=effect, choices=choices, still_open=[RISEN], by="Bob acknowledged it", cancelled=1, on_their_way=2, notice=notice
+    )
     if response := write_response(handled):
         assert read_text(response) == (Intent.ECHO, "")
         assert read_text(f" {response}\n") == (Intent.ECHO, "")

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from notifyflow.core.delivery.model import Kind, Severity
 from notifyflow.core.messages.content import Content
-from notifyflow.core.messages.replies import Effect, HandledReply
+from notifyflow.core.messages.replies import Choice, Effect, HandledReply
 from notifyflow.core.messages.speech import aloud, sentences, stop_hint, write_key_response
 from tests import strategies
 
@@ -88,6 +88,10 @@ def test_any_content_can_be_spoken(content: Content) -> None:
         ),
         (HandledReply(effect=Effect.EXPLAINED), "Thank you. Nobody has acknowledged it yet."),
         (HandledReply(effect=Effect.UNKNOWN), "Nothing was acknowledged."),
+        (
+            HandledReply(effect=Effect.RISEN, still_open=[Choice(code="", title="", incident_id="", risen_to=Severity.CRITICAL)]),
+            "It is CRITICAL now. It stays open until you acknowledge that.",
+        ),
     ],
 )
 def test_the_response_to_a_key_describes_the_incidents_state(handled: HandledReply | None, spoken: str) -> None:

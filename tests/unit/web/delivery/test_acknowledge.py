@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from notifyflow.core.delivery.model import EscalationState, Kind, NotificationState
+from notifyflow.core.delivery.model import EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.delivery.policy import Acknowledgement
 from notifyflow.core.insight.views import EscalationStatus
 from notifyflow.errors import NotFound, StorageUnavailable
@@ -34,6 +34,14 @@ def test_the_clicked_button_acknowledges_it_and_leads_back_to_the_page(client: C
     page = client.get("/a/" + response.headers["location"])
     assert "You acknowledged it." in page.text
     assert "<button" not in page.text
+
+
+def test_the_button_acknowledges_no_more_than_its_page_showed(client: Client, backend: Backend):
+    assert 'name="shown" value="CRITICAL"' in client.get(link()).text
+    client.post(link(), data={"shown": "CRITICAL"})
+    client.post(link(), data={"shown": "nonsense"})
+    client.post(link())
+    assert backend.shown == [Severity.CRITICAL, None, None]
 
 
 def test_clicking_twice_is_as_good_as_once(client: Client):
