@@ -157,8 +157,8 @@ def _indicators(system: SystemHealth) -> Iterator[Indicator]:
     waiting = sum(system.postponed.values())
     yield Indicator(
         name="Storms",
-        value=text.quantity(sum(system.storms.values()), "lane"),
-        detail=f"to which so much goes that messages wait for others; {waiting:,} {'waits' if waiting == 1 else 'wait'} now",
+        value=f"{sum(system.storms.values()):,}",
+        detail=f"addresses to which so much goes that pages wait for others: {waiting:,} now",
         is_good=True,
     )
     yield Indicator(

@@ -61,7 +61,8 @@ class AttemptWords:
         last = latest[0]
         match row.state:
             case NotificationState.SENT | NotificationState.DELIVERED:
-                return VOUCHED[last.evidence] if last.evidence else ""
+                vouched = VOUCHED[last.evidence] if last.evidence else ""
+                return ", ".join(filter(None, (vouched, in_one_message(row.channel, last, self.others))))
             case NotificationState.SENDING:
                 return f"being sent over {last.provider}"
             case _:

@@ -111,10 +111,10 @@ class Rollup:
     total: MetricValues = field(default_factory=MetricValues)
     minutes: Mapping[datetime, MetricValues] = field(default_factory=lambda: defaultdict(MetricValues))
 
-    def count(self, family: Family, at: datetime, *labels: str) -> None:
-        """Count an event."""
+    def count(self, family: Family, at: datetime, *labels: str, is_charted: bool = True) -> None:
+        """Count an event; also for the charts, if they show its family."""
         self.total.count(family, *labels)
-        if family.name in _CHARTED:
+        if is_charted and family.name in _CHARTED:
             self._minute(at).count(family, *_charted(family, labels))
 
     def observe(self, family: Family, at: datetime, seconds: float, *labels: str) -> None:
@@ -169,7 +169,7 @@ def _count_arrival(rollup: Rollup, row: Sent, line: Transition) -> None:
 def _count_call(rollup: Rollup, row: Sent, call: Call, line: Transition) -> None:
     outcome = ENDED_CALLS[line.event]
     provider = (row.channel, call.provider)
-    rollup.count(families.ATTEMPTS, line.at, *provider, row.severity, outcome)
+    rollup.count(families.ATTEMPTS, line.at, *provider, row.severity, outcome, is_charted=call.carried > 0)
     if outcome is CallOutcome.NOT_SENT:
         return
     if call.took_s is not None:

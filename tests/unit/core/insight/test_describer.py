@@ -118,6 +118,8 @@ def test_a_notification_says_why_it_is_in_its_state() -> None:
     carried = replace(attempt(1, Result.ACCEPTED), evidence=Evidence.CARRIER)
     assert the_page(carried, state=N.SENT).because == "confirmed by the carrier"
     assert the_page(attempt(1, Result.ACCEPTED), state=N.SENT).because == ""
+    counted = replace(carried, sent_with="a0", position=9, is_named=False)
+    assert the_page(counted, state=N.SENT).because == "confirmed by the carrier, counted in one text with others"
     assert the_page(attempt(1, None), state=N.SENDING).because == "being sent over slack"
     assert the_page(attempt(1, Result.PERMANENT_FAILURE, code="30006")).because == "a landline (30006)"
     assert the_page(attempt(1, Result.PERMANENT_FAILURE, code="77")).because == "77"

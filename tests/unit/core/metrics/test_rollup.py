@@ -130,6 +130,14 @@ def test_an_accepted_message_is_counted_once_by_how_many_it_carried(number: int,
     assert messages("accepted", 0) == messages("refused", number) == {}
 
 
+def test_the_charts_show_calls_and_not_what_they_carried() -> None:
+    def charted(number: int) -> int:
+        minutes = rolled_up(line("accepted", "SENDING", "SENT"), call={"carried": number}).minutes.values()
+        return sum(value.count for each in minutes for (name, _), value in each.items() if name == families.ATTEMPTS.name)
+
+    assert (charted(1), charted(37), charted(0)) == (1, 1, 0)
+
+
 @pytest.mark.parametrize(("event", "result"), REPORTS.items())
 def test_a_receipt_is_counted_by_its_result(event: str, result: str) -> None:
     assert counts(rolled_up(line(event, "SENT", "SENT")))["receipts", *CARRIER, result] == 1
