@@ -104,6 +104,7 @@ def system(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[System]:
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
             "NOTIFYFLOW_PUBLIC_URL": url,
             "NOTIFYFLOW_DRAIN_S": "0",
+            "NOTIFYFLOW_BUNDLING": "false",  # otherwise the third text within a minute waits for others
             "NOTIFYFLOW_NOTICE": "",
             "NOTIFYFLOW_BUNDLING": "false",  # a third page within a minute does not wait for others
             **more,
