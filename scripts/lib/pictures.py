@@ -40,8 +40,8 @@ TOP_IN_DOCS = {f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in 
 WIDE_IN_DOCS = {"dashboard incidents": "incidents", "dashboard incident": "incident", "dashboard oncall": "oncall"}
 TOGETHER = {
     Severity.CRITICAL: ("orders db has no primary", "checkout refuses orders"),
-    Severity.ERROR: ("search answers 500 to one request in five", "billing runs late", "login is slow in eu-1"),
-    Severity.WARNING: ("the queue of invoices has 40,000 entries", "the disk of orders-db-2 is 85 % full"),
+    Severity.ERROR: ("search answers 500 to one in five", "billing runs late"),
+    Severity.WARNING: ("the queue of invoices is long",),
 }
 EVERYWHERE = Policy(name="everywhere", tiers=(Tier(name="all", channels=("email", "slack", "teams", "push", "sms", "voice")),))
 
@@ -163,7 +163,7 @@ def page_together(flow: NotifyFlow, sandbox: Sandbox) -> str:
     mail = sandbox.inbox.wait_for(lambda message: message.to == cleo.email and told[-1][0] in message.text)
     flow.acknowledge("together-1", by="Ben")
     flow.resolve("together-3", by="ops")
-    flow.notify(Incident(key="together-5", title=told[5][0], severity=Severity.CRITICAL), [cleo], policy=policy)
+    flow.notify(Incident(key="together-4", title=told[4][0], severity=Severity.CRITICAL), [cleo], policy=policy)
     return mail.text.partition("Acknowledge all ")[2].split()[1]
 
 
