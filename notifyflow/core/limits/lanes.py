@@ -12,6 +12,7 @@ from enum import Enum, StrEnum
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.intervals import Interval, counted
 from notifyflow.core.delivery.model import Kind, Severity
 
 BEGINS_WITH = 3
@@ -156,7 +157,8 @@ def joins(row: NotificationFacts, *, now: datetime) -> bool:
 def patience(row: NotificationFacts, earlier: Iterable[NotificationFacts], longest: timedelta) -> timedelta:
     """Return how long a page may wait for others after it was due.
 
-    All CRITICAL pages of an escalation together wait for half a minute at most, one tier after the other.
+    All CRITICAL pages of an escalation together wait for half a minute at most: the time before a page was queued counts in which
+    an earlier one had not left, for whatever reason.
 
     Args:
         row: The page.
@@ -165,11 +167,15 @@ def patience(row: NotificationFacts, earlier: Iterable[NotificationFacts], longe
     """
     if row.severity is not Severity.CRITICAL:
         return longest
-    waited: dict[int, timedelta] = {}
-    for each in earlier:
-        if each.attempts and each.tier is not None and row.tier is not None and each.tier < row.tier:
-            waited[each.tier] = max(waited.get(each.tier, timedelta()), each.attempts[0].started_at - each.created_at)
-    return max(timedelta(), min(longest, URGENT_BEAT - sum(waited.values(), timedelta())))
+    waits = [Interval(began_at=each.created_at, ended_at=_left_at(each)) for each in earlier if each.created_at < row.created_at]
+    since = min((each.began_at for each in waits), default=row.created_at)
+    waited = row.created_at - since - counted(since, row.created_at, waits)
+    return max(timedelta(), min(longest, URGENT_BEAT - waited))
+
+
+def _left_at(row: NotificationFacts) -> datetime:
+    """Return when a page left first, or when it leaves at the latest."""
+    return row.attempts[0].started_at if row.attempts else row.waits_until or row.created_at
 
 
 def departure(

@@ -116,16 +116,17 @@ def test_in_a_storm_a_first_attempt_waits_for_the_beat(severity: Severity, longe
 
 
 def test_the_critical_pages_of_an_escalation_wait_half_a_minute_in_all() -> None:
-    mail = page(CRITICAL, tier=1, attempts=(attempt(started_at=START + seconds(8)),))
-    chat = page(CRITICAL, tier=1, attempts=(attempt(started_at=START + seconds(2)),))
-    queued, wished = page(CRITICAL, tier=1), page(CRITICAL, tier=None, attempts=(attempt(started_at=START + seconds(29)),))
-    text = page(CRITICAL, tier=2, attempts=(attempt(started_at=START + seconds(9)),))
-    earlier = (mail, chat, queued, wished, text)
-    waits = [lanes.patience(page(CRITICAL, tier=tier), earlier, TEXT) for tier in (1, 2, 3)]
-    assert waits == [seconds(30), seconds(22), seconds(13)]
-    assert lanes.patience(page(CRITICAL, tier=3), (*earlier, replace(mail, created_at=START - seconds(99))), TEXT) == seconds(0)
-    assert lanes.patience(page(ERROR, tier=3), earlier, TEXT) == TEXT
-    assert lanes.patience(page(CRITICAL, tier=None), earlier, CHAT) == CHAT
+    mail = page(CRITICAL, attempts=(attempt(started_at=START + seconds(8)),))
+    chat = page(CRITICAL, attempts=(attempt(started_at=START + seconds(2)),))
+    joined = page(CRITICAL, tier=2, waits_until=START + seconds(5))
+    text = page(CRITICAL, came=START + seconds(40), tier=2, attempts=(attempt(started_at=START + seconds(49)),))
+    earlier = (mail, chat, joined, page(CRITICAL), text)
+    waits = [lanes.patience(page(CRITICAL, came=START + seconds(at)), earlier, TEXT) for at in (0, 4, 40, 45, 60)]
+    assert waits == [seconds(30), seconds(26), seconds(22), seconds(17), seconds(13)]
+    held_up = replace(mail, created_at=START - seconds(99))
+    assert lanes.patience(page(CRITICAL, came=START + seconds(60)), (*earlier, held_up), TEXT) == seconds(0)
+    assert lanes.patience(page(ERROR, came=START + seconds(60)), earlier, TEXT) == TEXT
+    assert lanes.patience(page(CRITICAL), earlier, CHAT) == CHAT
 
 
 def test_in_a_storm_before_whose_start_no_message_left_nothing_waits() -> None:
