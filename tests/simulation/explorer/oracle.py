@@ -1,5 +1,7 @@
 """The oracle: whether a phone stayed silent in a story, by the policy and by what was seen, without the product's rules.
 
+Other alerts of a storm change nothing of it, but that beats hold the alert up by 30 s in all and each call waits for another.
+
 Where nothing arrived, each way that could ring was tried no later than by the policy's own latest time on a healthy system, plus
 15 minutes of outages, or a person acknowledged; else a page of operations was accepted within 20 minutes. Under timers it is so
 where something arrived, too. Where nothing arrived at all, operations was told within 20 minutes after the last way was tried.
@@ -16,7 +18,7 @@ from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.policy import Failed, Policy, RetrySchedule, Tier, Unacknowledged
 from tests.builders import KEY, REPORTING
 from tests.simulation.explorer.stage import ADDRESSES_OF_ADA, Firing, Seen
-from tests.simulation.explorer.story import RINGING, Flaps, Lives, Pauses, Response, Story, minute
+from tests.simulation.explorer.story import RINGING, Flaps, Lives, Pauses, Response, Storms, Story, minute
 
 NEVER_S = float("inf")
 _OUTAGE_S = 15 * 60.0
@@ -28,6 +30,10 @@ _WAITS_AGAIN_S = 60.0
 """How much longer a receipt is waited for at most after each firing has begun anew."""
 _RECEIPT_S = 40.0
 """How long a receipt takes that comes at all."""
+_STORM_S = 30.0
+"""How long all beats of a storm together hold an alert up at most."""
+_CALL_S = 90.0
+"""How long a call lasts at most of which nothing is reported; in a storm, each call waits for one."""
 _NEXT_ROUND_S = 15 * 60.0
 _FLAPPING_S = 30 * 60.0
 _FLAPPING = "flapping"
@@ -178,7 +184,8 @@ def _judge_new_number(story: Story, seen: Seen, need: Need, verdict: Verdict) ->
     if due_s > seen.until_s or not ringing:
         return
     verdict.demands += 1
-    if not any(each.address.startswith("new@") and moved_s <= each.at_s <= due_s for each in seen.sent):
+    hers = (each for each in seen.sent if each.is_about and each.address.startswith("new@"))
+    if not any(moved_s <= each.at_s <= due_s for each in hers):
         _fault(story, seen, "", verdict, "her new number was not tried by", due_s)
 
 
@@ -220,8 +227,8 @@ def _fault(story: Story, seen: Seen, channel: str, verdict: Verdict, what: str, 
 
 
 def _is_tried(seen: Seen, channel: str, since_s: float, until_s: float) -> bool:
-    found = (each for each in seen.sent if each.channel == channel and each.address.startswith(ADDRESSES_OF_ADA))
-    return any(since_s <= each.at_s <= until_s for each in found)
+    hers = (each for each in seen.sent if each.is_about and each.address.startswith(ADDRESSES_OF_ADA))
+    return any(each.channel == channel and since_s <= each.at_s <= until_s for each in hers)
 
 
 def _is_told(seen: Seen, since_s: float, due_s: float) -> bool:
@@ -333,6 +340,7 @@ def _spent_s(story: Story, channel: str) -> float:
     asked_s = 120.0 if Response.ASKS_TO_WAIT in story.responses[channel] else 0.0
     refused_s = 900.0 if Response.REFUSES_US in story.responses[channel] else 0.0
     limited_s = 120.0 if channel in story.limits else 0.0
+    wait_s += _CALL_S if channel == "voice" and _is_stormy(story) else 0.0
     tries = (max(_longest_s(delay, schedule), asked_s) + refused_s + limited_s + wait_s for delay in schedule.delays)
     return sum(tries) + asked_s + refused_s + limited_s + wait_s
 
@@ -377,7 +385,12 @@ def _slack_s(story: Story, need: Need) -> float:
     """Return by how much a healthy system may be late: sweeps, receipts that are waited for anew, and short lives."""
     lives_s = max((2 * act.every_s + 60 for act in story.acts if isinstance(act, Lives)), default=0.0)
     again_s = 2 * _WAITS_AGAIN_S if len(need.spans) > 1 else 0.0
-    return _GRACE_S + again_s + lives_s
+    storm_s = _STORM_S + _CALL_S if _is_stormy(story) else 0.0
+    return _GRACE_S + again_s + lives_s + storm_s
+
+
+def _is_stormy(story: Story) -> bool:
+    return any(isinstance(act, Storms) for act in story.acts)
 
 
 def _within(spans: Iterable[tuple[float, float]], at_s: float) -> bool:

@@ -39,7 +39,19 @@ from notifyflow.pipeline.transaction.ports import Claimed, FollowUps
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, CHANNELS, KEY, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient
 from tests.driver import Driver
-from tests.simulation.explorer.story import RINGING, Acknowledges, Act, Flaps, Lives, Moves, Pauses, Resolves, Response, Story
+from tests.simulation.explorer.story import (
+    RINGING,
+    Acknowledges,
+    Act,
+    Flaps,
+    Lives,
+    Moves,
+    Pauses,
+    Resolves,
+    Response,
+    Storms,
+    Story,
+)
 
 _SWEEPS_EVERY_S = 1.0
 _YOUNG_S = 10.0
@@ -67,6 +79,7 @@ class Sent:
         address: Its address.
         text: What it said.
         is_accepted: Whether the provider accepted it.
+        is_about: Whether it carried a page of the alert; others fire in a storm.
     """
 
     at_s: float
@@ -74,6 +87,7 @@ class Sent:
     address: str
     text: str
     is_accepted: bool
+    is_about: bool = True
 
 
 @dataclass
@@ -200,6 +214,9 @@ class Stage(Driver):
                 self._after(act.at_s, self._move)
             case Pauses():
                 self._after(act.at_s, partial(self._pause, act))
+            case Storms():
+                for number in range(act.times):
+                    self._after(act.at_s + number * act.over_s / act.times, partial(self._fire_another, act, number))
 
     def _plan_firings(self, act: Flaps) -> None:
         for number in range(act.times):
@@ -214,6 +231,11 @@ class Stage(Driver):
         notified = self.notify(incident, self._ada(), policy=policy, then=self._then())
         if notified.is_new:
             self.observed.firings.append(Firing(self._now_s, notified.incident_id))
+
+    def _fire_another(self, act: Storms, number: int) -> None:
+        """Post another alert, of which nothing is asked but that it keeps nobody from the first one."""
+        incident = Incident(key=f"other-{act.at_s:.0f}-{number}", title="down, too", severity=act.severity)
+        self.notify(incident, self._ada(), policy=self._story.policy)
 
     def _heal(self) -> None:
         """Resolve the alert, as an integration does."""
@@ -288,14 +310,19 @@ class Stage(Driver):
         response = self._next(channel) if is_scripted else Response.DELIVERS
         outcome = _OUTCOMES.get(response, ACCEPTED)
         content = claimed.message.content
-        is_accepted = outcome is ACCEPTED
-        self.observed.sent.append(Sent(self._now_s, channel, address, f"{content.title}\n{content.body}", is_accepted))
+        is_accepted, is_about = outcome is ACCEPTED, self._is_about(claimed)
+        self.observed.sent.append(Sent(self._now_s, channel, address, f"{content.title}\n{content.body}", is_accepted, is_about))
         if is_accepted:
             for delay_s, receipt in _receipts(response, channel):
                 self._after(delay_s, partial(self._report_on, claimed, receipt))
-            if address.startswith(ADDRESSES_OF_ADA) and channel in ("email", "slack", "teams"):
+            if is_about and address.startswith(ADDRESSES_OF_ADA) and channel in ("email", "slack", "teams"):
                 self.observed.arrived.append(self._now_s)
         return outcome
+
+    def _is_about(self, claimed: Claimed) -> bool:
+        """Return whether a message carries a page of the alert."""
+        alerts = {firing.incident_id for firing in self.observed.firings}
+        return any(each.message.incident_id in alerts for each in claimed.attempts)
 
     def _next(self, channel: str) -> Response:
         number = self._attempts.get(channel, 0)
@@ -308,7 +335,8 @@ class Stage(Driver):
             found = replace(wanted, provider=claimed.provider, attempt_id=attempt.message.attempt_id)
             received = receive(self.deps, replace(found, event_id=f"event-{next(self._events)}"), raw="raw")
             self._note(received.follow_ups)
-        if wanted.result is Result.DELIVERED and claimed.message.address.startswith(ADDRESSES_OF_ADA):
+        is_hers = claimed.message.address.startswith(ADDRESSES_OF_ADA)
+        if wanted.result is Result.DELIVERED and is_hers and self._is_about(claimed):
             self.observed.arrived.append(self._now_s)
 
 

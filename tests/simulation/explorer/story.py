@@ -42,6 +42,7 @@ class Response(StrEnum):
     BOUNCES = "accepts it, and it bounces 40 minutes later"
 
 
+_STORMY = 0.12
 _OF_ANY = (*[Response.DELIVERS] * 2, *[Response.REFUSES] * 3, Response.IS_BUSY, Response.ASKS_TO_WAIT, Response.CUTS)
 _RESPONSES = {
     "sms": (*_OF_ANY, Response.REFUSES_US, *[Response.IS_SILENT] * 4, Response.FAILS, Response.FAILS),
@@ -138,6 +139,19 @@ class Lives(Act):
         return f"{minute(self.at_s)} workers live {_span(self.lives_s)} of every {_span(self.every_s)}, {self.times} times"
 
 
+@dataclass(frozen=True)
+class Storms(Act):
+    """Other alerts fire and stay open, which page Ada in the same ways; with them a storm may begin."""
+
+    times: int
+    over_s: float
+    severity: Severity
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"{minute(self.at_s)} {self.times} other alerts fire within {_span(self.over_s)}, {self.severity}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Story:
     """A story about one alert and one person, Ada.
@@ -184,7 +198,7 @@ def draw(seed: int) -> Story:
         next_s=float(chance.choice((120, 600))) if chance.random() < 0.15 else None,
         responses={name: _responses(chance, name) for name in ways},
         limits={name: 1 for name in ways if chance.random() < 0.04},
-        acts=tuple(sorted(_acts(chance), key=lambda act: act.at_s)),
+        acts=tuple(sorted((*_acts(chance), *_storms(Random(f"storm {seed}"))), key=lambda act: act.at_s)),
     )
 
 
@@ -250,6 +264,12 @@ def _acts(chance: Random) -> Iterator[Act]:
         yield Lives(_whole(chance, 60), *lives, times=int(3600 / lives[1]))
 
 
+def _storms(chance: Random) -> Iterator[Act]:
+    if chance.random() < _STORMY:
+        severity = chance.choice((*[Severity.CRITICAL] * 3, Severity.ERROR, Severity.INFO))
+        yield Storms(_whole(chance, 90) - 1.0, chance.choice((2, 3, 5, 12)), float(chance.choice((1, 20, 60))), severity)
+
+
 def _whole(chance: Random, until_s: float) -> float:
     return float(chance.randint(1, int(until_s)))
 
@@ -288,7 +308,7 @@ def _calmer(act: Act) -> Iterator[Act]:
             yield Flaps(act.at_s, act.on_s, act.off_s, 1, act.stays_open)
             yield replace(act, times=times // 2)
             yield replace(act, times=times - 1)
-        case Lives(times=times) if times > 1:
+        case Lives(times=times) | Storms(times=times) if times > 1:
             yield replace(act, times=times // 2)
 
 
