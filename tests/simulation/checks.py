@@ -115,7 +115,7 @@ class Checks:
             rosters,
             quiet,
             context=self._context_at,
-            disturbances=self._disturbances,
+            disturbances=self.disturbances,
         )
 
     def after_commit(self, session: Session) -> None:
@@ -390,7 +390,7 @@ class Checks:
     def _context_at(self, status: IncidentStatus, escalation: EscalationStatus, now: datetime) -> DecisionContext:
         return self._context(status, escalation, escalation.facts, now)
 
-    def _disturbances(self) -> tuple[Any, ...]:
+    def disturbances(self) -> tuple[Any, ...]:
         """Return what changes if anything happens that may keep a sweeper from its work."""
         world = self._world
         processes = [(each.booted_s, each.is_dead, each.paused_until_s, each.interrupted_s) for each in world.processes]

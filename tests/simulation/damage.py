@@ -50,7 +50,7 @@ class DamagedRows(Scenario):
         self._phones.senders = {}
         self._subscribers = ()
         self._heals_s = _LASTS_S
-        self._is_damaged = is_damaged
+        self._is_damaged, self._beats.are_rows_sound = is_damaged, not is_damaged
         self._mends: list[str] = []
         self._damaged_s: dict[str, float] = {}
         self._awaited: dict[str, tuple[str, str]] = {}

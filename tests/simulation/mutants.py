@@ -33,7 +33,8 @@ from notifyflow.core.delivery.policy import Policy, Tier, Unacknowledged, timers
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight import next_events, timeline
 from notifyflow.core.insight.next_events import NextEvent
-from notifyflow.core.limits import preferences, provider_health, quiet, slots
+from notifyflow.core.limits import lanes, preferences, provider_health, quiet, slots
+from notifyflow.core.messages.content import Content
 from notifyflow.core.oncall import hand_overs
 from notifyflow.core.oncall.hand_overs import HandOver
 from notifyflow.core.oncall.schedules import Override
@@ -44,7 +45,9 @@ from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
 from notifyflow.engine.shared_claims import Batch
 from notifyflow.errors import CommitUnknown, Contended, Refused
-from notifyflow.pipeline.delivery import callback_paths, eligibility, endings, operations, outages, record
+from notifyflow.pipeline.delivery import attempts, callback_paths, eligibility, endings, operations, outages, record
+from notifyflow.pipeline.delivery import claim as claim_module
+from notifyflow.pipeline.delivery.attempts import Candidate
 from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.record import Recording
 from notifyflow.pipeline.transaction import set_aside as set_aside_rows
@@ -70,7 +73,7 @@ from notifyflow.storage.oncall.hand_overs import HandOvers
 from notifyflow.storage.oncall.roster import RosterReads, StoredOverride
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
 from notifyflow.storage.session.rows import MODELS
-from notifyflow.storage.tables import AttemptRow, IncidentRow
+from notifyflow.storage.tables import AttemptRow, IncidentRow, NotificationRow
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage
@@ -180,6 +183,23 @@ class NoPauses(Overriding, Intervals):
 class OneByOne(Overriding, Work):
     def claim_lanes(self, lanes: Any, known: Any, **arguments: Any) -> Any:
         return ()
+
+
+class AsItWas(Overriding, Work):
+    """Fixes what a bundle carries when its first page is held: what becomes of the pages until its claim is not looked at."""
+
+    def claim_lanes(self, lanes: Any, known: Collection[str], **arguments: Any) -> Any:
+        fixed = cast(UnguardedClaim, self._unit).session.database.put_off.setdefault("bundles", {})
+        fixed |= {row.id: row for row in super().claim_lanes(lanes, known, **arguments)}
+        wanted = [row.id for row in fixed.values() if row.lane in lanes and row.id not in known]
+        is_wanted = NotificationRow.id.in_(wanted) & NotificationRow.state.in_(("QUEUED", "CANCELLED"))
+        found = {row["id"] for row in self._unit.rows(NotificationRow.select(NotificationRow.id).where(is_wanted))}
+        return tuple(self._unit.remember([fixed[each] for each in wanted if each in found], is_locked=True))
+
+
+class NoEndOfHolding(Overriding, Notifications):
+    def stop_waiting(self, **arguments: Any) -> None:
+        """Leave alone what waits."""
 
 
 class NoBringingForward(Overriding, Notifications):
@@ -425,6 +445,16 @@ def _as_if_sent(tx: Transaction, attempt: AttemptFacts, recording: Recording) ->
     return replace(outcome, result=Result.ACCEPTED) if attempt.is_sent_with_another else outcome
 
 
+def _count_each(tx: Transaction, group: Sequence[Candidate], provider: str, **named: Any) -> Claimed:
+    for each in group[1:]:
+        eligibility.spend(tx, each.row, each.escalation)
+    return _begin_all(tx, group, provider, **named)
+
+
+def _say_twenty(contents: Sequence[Content], **named: Any) -> Content:
+    return _bundle_of(contents[:20], **named)
+
+
 def _quiet_for_all(contact: Contact, severity: Severity, now: datetime) -> datetime | None:
     return _quiet_until(contact, Severity.INFO, now)
 
@@ -483,6 +513,7 @@ _steps_of, _alert = StepReads.of, escalation._EscalationSubject._alert
 _record, _add, _wait_for, _state_of = recording.record, Recordings.add, GroupCommit.wait_for, lifecycle.state_of
 _inform, _quiet_until, _completed = outages.inform, quiet.quiet_until, record._completed
 _handle_all = SetUseCase.handle_all
+_begin_all, _bundle_of = claim_module.begin_all, attempts.bundle_of
 
 
 @contextmanager
@@ -663,6 +694,20 @@ MUTANTS = (
         swap=lambda: swapped(record, "_completed", _as_if_sent),
         known=64,
     ),
+    Mutant(
+        "a bundle that is fixed before its claim",
+        Variant(unit=UnguardedClaim, parts=(AsItWas,), without=(_NO_RUNNING_INDEX, _NO_NUMBER)),
+        swap=lambda: swapped(endings, "is_overtaken", lambda row, escalation: False),
+        known=116,
+    ),
+    Mutant(
+        "CRITICAL pages that wait for the beat",
+        swap=lambda: swapped(lanes, "_is_first", lambda *given, **named: False),
+        known=274,
+    ),
+    Mutant("a message that drops the 21st page", swap=lambda: swapped(attempts, "bundle_of", _say_twenty), known=145),
+    Mutant("bundling that is off and ignores what waits", Variant(parts=(NoEndOfHolding,)), known=88),
+    Mutant("a cap that counts each page of a message", swap=lambda: swapped(claim_module, "begin_all", _count_each), known=145),
     Mutant("a pause whose early end brings nothing forward", Variant(parts=(NoBringingForward,)), known=7),
     Mutant(
         "a STOP that is ignored",

@@ -188,6 +188,7 @@ class SimulatedProvider(Provider):
         outside, world = self._outside, self._outside.world
         world.point("before a send")
         send = outside.begin(message.attempt_id)
+        outside.on_message(message)
         outcome = outside.draw(self._channel, message.address)
         is_accepted, error = OUTCOMES[outcome]
         ref = f"ref-{message.attempt_id[-6:]}"
@@ -264,6 +265,7 @@ class Outside:
         self.underway = 0
         self.certain: Certain | None = None
         self.on_begin: Callable[[str], None] = lambda attempt_id: None
+        self.on_message: Callable[[OutboundMessage], None] = lambda message: None
         self.on_response: Callable[[Send], None] = lambda send: None
         self._database = database
         self._receive = receive

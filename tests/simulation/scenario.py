@@ -36,6 +36,8 @@ from notifyflow.storage.tables.fields import instant_text
 from tests.capabilities import CAPABILITIES
 from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
+from tests.simulation.beats import Beats
+from tests.simulation.bundles import Bundles
 from tests.simulation.checks import Checks
 from tests.simulation.cuts import Cuts
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnitOfWork, Weakening
@@ -45,13 +47,14 @@ from tests.simulation.held_up import ClosedPhones
 from tests.simulation.kept_rings import KeptRings
 from tests.simulation.namespaces import Namespaces
 from tests.simulation.operators import Operators
-from tests.simulation.outside import CHANNELS, Broker, Message, Outside, StandIn
+from tests.simulation.outside import CHANNELS, Broker, Message, Outside, Send, StandIn
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
 from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import LOOKED_WITHIN_S, Rosters
 from tests.simulation.rush import Rush
 from tests.simulation.senders import FlappingSenders
+from tests.simulation.storms import Storms
 from tests.simulation.web import Web
 from tests.simulation.wishes import Wishes
 from tests.simulation.world import START, Interrupted, Monitor, Process, Task, Violation, World, require
@@ -72,7 +75,7 @@ _LEFT = 0.2
 _AGEING = 0.25
 _NIGHT = 4
 _BUSY_NIGHT = 0.4
-_STORM = 6
+_SILENCES = 6
 _BURSTING = 0.15
 _BURST = 6
 _CROWDED = 0.1
@@ -199,12 +202,16 @@ class Scenario:
         self._namespaces = Namespaces(world, self._database)
         self._senders = FlappingSenders(world, self._database)
         self._floods = Floods(world, self._database, self._operators)
+        self._storms = Storms(world, self._database, self._outside)
+        self._beats = Beats(world, self._database, self._storms, self._checks.disturbances)
+        self._bundles = Bundles(world, self._database, self._storms)
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
         self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)
         self._kept_rings = KeptRings(world, self._database, self._operators.disturbances)
         self._cuts = Cuts(world, self._database, self._broker, self._operators.disturbances)
-        self._outside.on_begin, self._outside.on_response = self._on_begin, self._checks.on_response
+        self._outside.on_begin, self._outside.on_response = self._on_begin, self._on_response
+        self._outside.on_message = self._bundles.on_message
         self._accepted: list[str] = []
         self._resolves_s = []
         self._unfinished = 0
@@ -251,6 +258,7 @@ class Scenario:
         self._checks.at_end(set(self._accepted), healed_s=self._heals_s)
         self._rosters.at_end(self._heals_s)
         self._closed.at_end(healed_s=self._heals_s)
+        self._bundles.at_end(is_capped=self._storms.is_on)
 
     def _draw_faults(self) -> None:
         chance, world = self._chance, self.world
@@ -285,7 +293,7 @@ class Scenario:
         if chance.random() < 0.2:
             self._people(later_s(), self._resolve)
         if self._outside.dropping:
-            self._write_storm(people)
+            self._write_silences(people)
         self._write_night(self.world.apart("nights"), people)
         self._phones.write_script(self._people, until_s=self._heals_s)
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
@@ -300,6 +308,9 @@ class Scenario:
         self._hand_overs.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
         self._senders.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
         self._floods.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
+        self._storms.write_script(
+            self._people, self._submit, self._policy, self._workers, self._checks.disturbances, until_s=self._heals_s
+        )
 
     def _write_crowd(self, chance: Random) -> None:
         """In some worlds, notify many recipients at once and stop a worker meanwhile."""
@@ -340,10 +351,10 @@ class Scenario:
         fresh_for = timedelta(minutes=chance.choice((3, 6, 12)))
         return replace(policy, fresh_for=fresh_for, fresh_for_critical=2 * fresh_for)
 
-    def _write_storm(self, people: list[Recipient]) -> None:
+    def _write_silences(self, people: list[Recipient]) -> None:
         """Plan many CRITICAL alerts at once where carriers drop receipts, so that many receipts are overdue together."""
         chance = self.world.apart("storm")
-        for number in range(_STORM):
+        for number in range(_SILENCES):
             self._people(chance.uniform(0, 30), partial(self._notify, key=f"storm-{number}"), Severity.CRITICAL, people)
         silent = set(self._outside.dropping) - {"voice"}  # every receipt about fay is dropped, and no call to her can be placed
         fay = Recipient(id="fay", addresses={name: f"{'fay' if name in silent else 'gone'}@{name}" for name in CHANNELS})
@@ -384,7 +395,7 @@ class Scenario:
             replying=frozenset(("sms", provider) for provider in self._phones.senders),
             doubt_resolution_times={"email-a": timedelta(seconds=15)} if "email" in self._outside.reporting else {},
         )
-        return replace(deps, **self._variant.deps)
+        return replace(self._storms.given(deps), **self._variant.deps)
 
     def _boot_web(self, process: Process) -> None:
         """Start the web service, which has the threads of the requests that come."""
@@ -468,6 +479,11 @@ class Scenario:
         self._checks.on_begin(attempt_id)
         self._rush.on_begin(attempt_id)
         self._cuts.on_begin(attempt_id)
+        self._beats.on_begin(attempt_id)
+
+    def _on_response(self, send: Send) -> None:
+        self._checks.on_response(send)
+        self._beats.on_response(send.attempt_id)
 
     def _after_commit(self, session: Session) -> None:
         """Check the commit, and wake the sweepers if it made something due within a second; they sleep otherwise."""
@@ -478,6 +494,8 @@ class Scenario:
         self._senders.after_commit(session)
         self._floods.after_commit(session)
         self._hand_overs.after_commit(session)
+        self._bundles.after_commit(session)
+        self._beats.after_commit(session)
         if session.writes:
             self._wake_sweepers()
         if self._resolves_s and any((line["machine"], line["event"]) == ("incident", "paged_again") for line in session.lines):
