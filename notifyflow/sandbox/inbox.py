@@ -72,11 +72,25 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A phone call: the spoken lines, and the pressed keys."""
+    """A phone call: the spoken lines, and the pressed keys.
+
+    Attributes:
+        urls: For each line, where a key is reported that is pressed while it is said; empty where none is asked for.
+    """
 
     sender: str
     said: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
     key: str = ""
+
+    @property
+    def questions(self) -> tuple[tuple[int, str, bool], ...]:
+        """Each line with its number, from 0, and whether a key can be pressed after it."""
+        after = (*self.urls[1:], "")
+        return tuple(
+            (number, line, bool(url) and url != after[number])
+            for number, (line, url) in enumerate(zip(self.said, self.urls, strict=True))
+        )
 
     @property
     def text(self) -> str:

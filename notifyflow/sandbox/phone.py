@@ -4,7 +4,7 @@ Sources: Twilio docs, "TwiML for Programmable Voice", "TwiML Voice: <Gather>", "
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin
 from xml.etree import ElementTree
@@ -54,14 +54,25 @@ class Callee:
 
     Attributes:
         said: The lines that they have heard so far.
+        urls: For each line, where a key is reported that is pressed while it is said; empty where none is asked for.
         pressed: The keys that they have pressed so far.
     """
 
-    def __init__(self, *, key: str = "", hangs_up: bool = False) -> None:
-        """Set the reaction to the first question: press a key, hang up, or neither."""
+    def __init__(self, *, key: str = "", hangs_up: bool = False, at: int | None = None) -> None:
+        """Set the reaction: press a key, hang up, or neither.
+
+        Args:
+            key: The key; it is pressed once.
+            hangs_up: Whether they hang up instead.
+            at: The question at which they react, from 0, or the last one if there are fewer; without it they hang up at the
+                first question, and press the key at the last one.
+        """
         self._key = key
         self._hangs_up = hangs_up
+        self._at = 0 if at is None and hangs_up else at
+        self._asked = 0
         self.said: tuple[str, ...] = ()
+        self.urls: tuple[str, ...] = ()
         self.pressed = ""
 
     async def listen(self, document: str, url: str, fetch: Fetch) -> None:
@@ -71,18 +82,20 @@ class Callee:
             if not todo:
                 return
             verb = todo.popleft()
-            self._hear(*verb.heard())
+            action = urljoin(url, verb.attributes.get("action", "")) if verb.name == "Gather" else ""
+            self._hear(*verb.heard(), url=action)
+            reacts = verb.name == "Gather" and self._reacts(todo)
             match verb.name:
                 case "Hangup" | "Reject":
                     return
                 case "Redirect":
                     url = urljoin(url, verb.text.strip())
                     todo = self._begin(await fetch(url, {}))
-                case "Gather" if self._hangs_up:
+                case "Gather" if self._hangs_up and reacts:
                     return
-                case "Gather" if self._key or verb.attributes.get("actionOnEmptyResult") == "true":
-                    url = urljoin(url, verb.attributes.get("action", ""))
-                    todo = self._begin(await fetch(url, {"Digits": self._press()}))
+                case "Gather" if (self._key and reacts) or verb.attributes.get("actionOnEmptyResult") == "true":
+                    url = action
+                    todo = self._begin(await fetch(url, {"Digits": self._press() if reacts else ""}))
 
     def _begin(self, document: str | None) -> deque[Verb]:
         verbs = None if document is None else read_twiml(document)
@@ -90,8 +103,14 @@ class Callee:
             self._hear(BROKEN)
         return deque(verbs or ())
 
-    def _hear(self, *lines: str) -> None:
+    def _hear(self, *lines: str, url: str = "") -> None:
         self.said += lines
+        self.urls += (url,) * len(lines)
+
+    def _reacts(self, todo: Iterable[Verb]) -> bool:
+        """Return whether this question is the one at which they react."""
+        number, self._asked = self._asked, self._asked + 1
+        return number == self._at or all(verb.name != "Gather" for verb in todo)
 
     def _press(self) -> str:
         """Press the key, once a call."""

@@ -243,7 +243,7 @@ class Phrase:
 
 
 PHRASES: tuple[Phrase, ...] = (
-    Phrase("ok", "accepted and delivered; a call is heard and a key (2) is pressed", _ANY, r"ok", _react(Kind.OK)),
+    Phrase("ok", "accepted and delivered; a call is heard and a key (3) is pressed", _ANY, r"ok", _react(Kind.OK)),
     Phrase("slow 3 s", "ok, after that long (also 500 ms)", _ANY, _SLOW, _slow),
     Phrase("500", "answered with this status, 400 to 599 (mail: this SMTP reply)", _ANY, _STATUS, _react(Kind.STATUS)),
     Phrase("429 retry after 30 s", "the same, with a Retry-After header", _ANY, _RETRY, _react(Kind.STATUS)),
@@ -269,9 +269,19 @@ PHRASES: tuple[Phrase, ...] = (
     Phrase("failed", "the call cannot be connected", _VOICE, r"failed", _react(Kind.CALLEE, "failed")),
     Phrase("machine", "a voicemail picks up and records", _VOICE, r"machine", _react(Kind.CALLEE, "machine")),
     Phrase(
-        "hangs up", "somebody picks up and hangs up before pressing a key", _VOICE, r"hangs up", _react(Kind.CALLEE, "hangs-up")
+        "hangs up",
+        "somebody picks up and hangs up before pressing a key (also at 3: when the third title is said)",
+        _VOICE,
+        r"hangs up(?: at (?P<detail>\d{1,2}))?",
+        _react(Kind.CALLEE, "hangs-up"),
     ),
-    Phrase("key 1", "somebody listens and presses this key", _VOICE, r"key (?P<detail>[0-9*#])", _react(Kind.CALLEE, "key")),
+    Phrase(
+        "key 1",
+        "somebody listens to the end and presses this key (also at 3: when the third title is said)",
+        _VOICE,
+        r"key (?P<detail>[0-9*#](?: at \d{1,2})?)",
+        _react(Kind.CALLEE, "key"),
+    ),
     Phrase("MessageRejected", "refused with this Amazon error code", _AMAZON, r"(?P<code>[A-Z][A-Za-z]+)", _react(Kind.CODE)),
     Phrase("channel_not_found", "refused with this Slack error", _SLACK, _SLACK_ERROR, _react(Kind.CODE)),
 )

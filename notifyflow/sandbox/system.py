@@ -325,16 +325,28 @@ class Sandbox:
                 return as_json(200, page.as_values(page.find(self.inbox, request.query)))
             case "GET", "/script":
                 return HttpResponse(body=self._playbook.script, headers=page.HEADERS)
+            case "POST", "/script" | "/press" if not page.is_same_origin(request):
+                return HttpResponse(status=403, body="Only this sandbox's own page may send this form.")
             case "POST", "/script":
                 return self._replace_script(request)
-            case _, "/" | "/inbox.json" | "/script":
-                allowed = "GET, POST" if request.path == "/script" else "GET"
+            case "POST", "/press":
+                return await self._press(request)
+            case _, "/" | "/inbox.json" | "/script" | "/press":
+                allowed = {"/script": "GET, POST", "/press": "POST"}.get(request.path, "GET")
                 return HttpResponse(status=405, body=f"Only {allowed} is allowed here.", headers={"Allow": allowed})
-        return HttpResponse(status=404, body="There is only /, /inbox.json and /script.")
+        return HttpResponse(status=404, body="There is only /, /inbox.json, /press and /script.")
+
+    async def _press(self, request: Request) -> HttpResponse:
+        """Press a key of a call, at a line of it."""
+        form = request.form()
+        number, line, key = (form.last(name) for name in ("message", "line", "key"))
+        try:
+            await self._twilio.press(int(number), int(line), key)
+        except (LookupError, ValueError):
+            return HttpResponse(status=404, body="No call asks for a key there.")
+        return HttpResponse(status=303, headers={"Location": f"/#m{number}"})
 
     def _replace_script(self, request: Request) -> HttpResponse:
-        if not page.is_same_origin(request):
-            return HttpResponse(status=403, body="Only this sandbox's own page may send this form.")
         script = request.form().last("script")
         try:
             self._playbook.load(script, is_whole=True)

@@ -23,7 +23,7 @@ ACCOUNT_SID = "AC" + "5a" * 16
 SECOND_ACCOUNT_SID = "AC" + "5b" * 16
 AUTH_TOKEN = "sandbox-auth-token"  # noqa: S105 - known to everybody
 SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
-HEARD_KEY = "2"
+HEARD_KEY = "3"
 _ACCOUNTS = {"twilio": ACCOUNT_SID, "twilio-b": SECOND_ACCOUNT_SID}
 _POOL = "+15005550010"  # a number of a messaging service
 _VERSION = "2010-04-01"
@@ -111,6 +111,18 @@ class TwilioStandIn(StandIn):
         self._calls[sid].hang_up()
         (message,) = (each for each in self._look_up("Calls") if each.reference == sid)
         return as_json(200, self._describe(message))
+
+    async def press(self, number: int, line: int, key: str) -> None:
+        """Press a key of a call, as if it were at one of its lines.
+
+        Raises:
+            LookupError: When there is no such call, or no key is asked for at that line.
+        """
+        for message in self._look_up("Calls"):
+            if message.number == number and isinstance(message.content, Call) and message.content.urls[line : line + 1] > ("",):
+                await self._calls[message.reference].press(message.content.urls[line], key, message.content)
+                return
+        raise LookupError("no key is asked for there")
 
     async def reply(self, number: str, text: str) -> tuple[str, ...]:
         """Text back from a phone to the number that texted it last, as if that number's webhook were the one of its receipts.
@@ -276,8 +288,8 @@ class _Delivery:
         by = {"AnsweredBy": "machine_start" if does == "machine" else "human"} if self._form.last("MachineDetection") else {}
         self._is_answered = True
         self._tell_call("in-progress", by)
-        key = (reaction.detail or HEARD_KEY) if does == "key" else ""
-        await self._talk(Callee(key=key, hangs_up=does == "hangs-up"), by)
+        key, _, at = (reaction.detail or HEARD_KEY).partition(" at ") if does == "key" else ("", "", reaction.detail)
+        await self._talk(Callee(key=key, hangs_up=does == "hangs-up", at=int(at) if at else None), by)
         self._tell_call("completed", {"CallDuration": "7", **by})
 
     async def _talk(self, callee: Callee, by: Mapping[str, str]) -> None:
@@ -289,8 +301,22 @@ class _Delivery:
         await callee.listen(document or await fetch(url, {}) or "", url, fetch)
         self._note(callee)
 
+    async def press(self, url: str, key: str, heard: Call) -> None:
+        """Press a key of a call that was played already, and hear what it says after that."""
+        response = await self._courier.post(url, {**self._call_form("in-progress"), "Digits": key})
+        callee = Callee()
+        callee.said, callee.urls, callee.pressed = heard.said, heard.urls, heard.key + key
+        await self._hear(callee, response or "", url)
+
+    async def _hear(self, callee: Callee, document: str, url: str) -> None:
+        async def fetch(url: str, form: Mapping[str, str]) -> str | None:
+            return await self._courier.post(url, {**self._call_form("in-progress"), **form})
+
+        await callee.listen(document, url, fetch)
+        self._note(callee)
+
     def _note(self, callee: Callee) -> None:
-        call = Call(sender=self._form.last("From"), said=callee.said, key=callee.pressed)
+        call = Call(sender=self._form.last("From"), said=callee.said, urls=callee.urls, key=callee.pressed)
         self._inbox.update(self._number, lambda message: replace(message, content=call))
 
     def _become(self, status: str) -> None:

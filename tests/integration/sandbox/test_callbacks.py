@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 
 import pytest
+import requests
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
@@ -122,7 +123,9 @@ def test_the_words_of_a_call_are_kept_and_its_key_is_posted(sandbox: Sandbox, tw
     assert (gathered.url, gathered.form["Digits"], gathered.form["CallStatus"]) == (f"{ear.url}/key", "1", "in-progress")
     assert all(is_signed(call, sandbox) and call.form["CallSid"] == sid for call in calls)
     message = sandbox.inbox.wait_for(lambda there: there.status == "completed")
-    assert message.content == Call(sender="+15005550007", said=("Down.", "Press one.", "Thank you."), key="1")
+    assert isinstance(message.content, Call)
+    assert message.content.said == ("Down.", "Press one.", "Thank you.")
+    assert (message.content.sender, message.content.key) == ("+15005550007", "1")
     assert message.attempt_id == "a2"
 
 
@@ -147,7 +150,36 @@ def test_a_call_without_a_key_is_completed_all_the_same(sandbox: Sandbox, twilio
 def test_a_call_without_a_script_is_picked_up_but_not_acknowledged(sandbox: Sandbox, twilio: Client, ear: Ear) -> None:
     call(twilio, ear, with_events=False)
     gathered, completed = ear.wait(2)
-    assert (gathered.form["Digits"], completed.form["CallStatus"]) == ("2", "completed")
+    assert (gathered.form["Digits"], completed.form["CallStatus"]) == ("3", "completed")
+
+
+def press(sandbox: Sandbox, line: int, key: str = "1", message: int = 1, **headers: str) -> int:
+    """Press a key on the page; return the status."""
+    form = {"message": message, "line": line, "key": key}
+    return requests.post(f"{sandbox.url}/press", data=form, headers=headers, timeout=10, allow_redirects=False).status_code
+
+
+def test_a_key_can_be_pressed_on_the_page_at_each_question(sandbox: Sandbox, twilio: Client, ear: Ear) -> None:
+    sandbox.script("call: machine")
+    ear.responses = [(200, "<Response><Say>Thank you.</Say></Response>")]
+    call(twilio, ear, with_events=False)
+    sandbox.inbox.wait_for(lambda message: message.status == "completed")
+    page = requests.get(sandbox.url, timeout=10).text
+    assert page.count('action="/press"') == 1
+    assert press(sandbox, 1, "4") == 303
+    gathered = next(each for each in ear.calls if each.url.endswith("/key"))
+    assert (gathered.form["Digits"], is_signed(gathered, sandbox)) == ("4", True)
+    (message,) = sandbox.inbox.messages()
+    assert isinstance(message.content, Call)
+    assert (message.content.said[-1], message.content.key) == ("Thank you.", "4")
+
+
+def test_a_key_that_no_call_asks_for_is_refused(sandbox: Sandbox, twilio: Client, ear: Ear) -> None:
+    call(twilio, ear, with_events=False)
+    sandbox.inbox.wait_for(lambda message: message.status == "completed")
+    assert [press(sandbox, 0), press(sandbox, 99), press(sandbox, 1, message=7)] == [404] * 3
+    assert press(sandbox, 1, **{"Sec-Fetch-Site": "cross-site"}) == 403
+    assert requests.get(f"{sandbox.url}/press", timeout=10).status_code == 405
 
 
 def test_a_call_goes_on_while_nobody_listens_to_its_reports(sandbox: Sandbox, twilio: Client) -> None:

@@ -353,7 +353,7 @@ def test_the_twilio_client_creates_a_message_and_looks_it_up(sandbox: Sandbox, t
 def test_the_twilio_client_calls(sandbox: Sandbox, twilio: Client) -> None:
     made = twilio.calls.create(to="+4930123456", from_="+15005550007", twiml="<Response><Say>Down.</Say></Response>")
     message = sandbox.inbox.wait_for(lambda there: there.channel == "voice" and there.status == "completed")
-    assert message.content == Call(sender="+15005550007", said=("Down.",))
+    assert message.content == Call(sender="+15005550007", said=("Down.",), urls=("",))
     assert twilio.calls(made.sid).fetch().status == "completed"
 
 

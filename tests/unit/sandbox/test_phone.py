@@ -61,6 +61,32 @@ def test_a_repeated_prompt_gets_no_second_key() -> None:
     assert callee.said[-1] == "Again."
 
 
+THREE = (
+    "<Response><Gather action='0'><Say>Two.</Say></Gather><Gather action='1'><Say loop='2'>One.</Say></Gather>"
+    "<Say>Bye.</Say></Response>"
+)
+
+
+@pytest.mark.parametrize(("at", "asked"), [(None, "1"), (0, "0"), (1, "1"), (5, "1")])
+def test_a_key_is_pressed_at_the_last_question_or_at_a_given_one(at: int | None, asked: str) -> None:
+    callee = Callee(key="4", at=at)
+    assert call(callee, THREE) == [(f"https://example.com/{asked}", {"Digits": "4"})]
+    assert callee.said == (("Two.", BROKEN) if asked == "0" else ("Two.", "One.", "One.", BROKEN))
+
+
+@pytest.mark.parametrize(("at", "heard"), [(None, 1), (0, 1), (1, 3)])
+def test_who_hangs_up_does_so_at_the_first_question_or_at_a_given_one(at: int | None, heard: int) -> None:
+    callee = Callee(hangs_up=True, at=at)
+    call(callee, THREE)
+    assert len(callee.said) == heard
+
+
+def test_each_line_has_the_address_to_which_a_key_goes_that_is_pressed_then() -> None:
+    callee = Callee()
+    call(callee, THREE)
+    assert callee.urls == ("https://example.com/0", "https://example.com/1", "https://example.com/1", "")
+
+
 def test_a_redirect_is_followed_and_a_hangup_ends() -> None:
     callee = Callee()
     requests = call(
