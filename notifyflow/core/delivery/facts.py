@@ -54,7 +54,7 @@ class AttemptFacts:
             if it was sent alone.
         position: Its place in the bundle, from 0, the most severe first; None if it was sent alone.
         is_named: Whether the message names its incident; False for those that a bundle only counts.
-        over_at: When the call is known to have ended; None for anything but calls.
+        over_at: When the call that it makes is over, or counts as over unless a report says more; None for anything else.
     """
 
     id: str

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import Literal
 
 from notifyflow.core.copies import replace
+from notifyflow.core.delivery import calls
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.delivery.intervals import Interval
 from notifyflow.core.delivery.machines import MACHINES
@@ -85,7 +86,8 @@ def state_of(row: NotificationFacts) -> NotificationState:
     latest = attempts[-1].result if attempts else None
     if latest is Result.ACCEPTED:
         return NotificationState.SENT
-    if latest is Result.PERMANENT_FAILURE or row.ended or len(attempts) >= row.max_attempts:
+    is_over = row.ended or len(attempts) >= row.max_attempts or calls.is_unheard(attempts)
+    if latest is Result.PERMANENT_FAILURE or is_over:
         return NotificationState.FAILED
     return NotificationState.CANCELLED if row.is_stopped else NotificationState.QUEUED
 
@@ -121,7 +123,7 @@ def record(
         IllegalMove: When the attempt is not running.
     """
     event = _RECORDED[outcome.result]
-    attempt = _running(row, attempt_id, event)
+    running = attempt = _running(row, attempt_id, event)
     is_contradicted = outcome.result is not Result.ACCEPTED and attempt.evidence is not None
     attempt = replace(
         _apply(attempt, outcome.result, code=outcome.code, reason=outcome.reason),
@@ -139,7 +141,7 @@ def record(
     )
     wait = doubt_resolution_time if outcome.result is Result.IN_DOUBT else _AT_ONCE
     due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, intervals=intervals, doubt_resolution_time=wait)
-    return _fire(row, _with(row, attempt), event, now=now, due=due, is_end=True)
+    return _fire(row, with_attempt(row, calls.record(running, attempt, now=now)), event, now=now, due=due, is_end=True)
 
 
 def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
@@ -153,7 +155,8 @@ def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
     attempt = _running(row, attempt_id, "released")
     if attempt.result is not None:
         return _doubt(row, attempt, "doubted", now=now, due_at=now)
-    return _fire(row, _with(row, replace(attempt, state=AttemptState.NOT_SENT, ended_at=now)), "released", now=now, is_end=True)
+    unsent = replace(attempt, state=AttemptState.NOT_SENT, ended_at=now, over_at=attempt.over_at and now)
+    return _fire(row, with_attempt(row, unsent), "released", now=now, is_end=True)
 
 
 def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, doubt_resolution_time: timedelta = _AT_ONCE) -> Moved:
@@ -183,7 +186,7 @@ def receive(
 
     The ``intervals`` do not count for the retry window if the latest attempt's provider asked to wait.
     """
-    attempt = find(row, attempt_id)
+    before = attempt = find(row, attempt_id)
     is_contradicted = attempt.state is AttemptState.RECORDED and attempt.evidence is None
     attempt = replace(
         _apply(attempt, receipt.result, code=receipt.code, reason=receipt.reason),
@@ -194,7 +197,7 @@ def receive(
     )
     event = _REPORTED.get(receipt.result, "noted") if receipt.result else "noted"
     due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, intervals=intervals)
-    return _fire(row, _with(row, attempt), event, now=now, due=due)
+    return _fire(row, with_attempt(row, calls.receive(before, attempt, receipt, now=now)), event, now=now, due=due)
 
 
 def defer(row: NotificationFacts, why: DeferralReason, *, until: datetime, now: datetime) -> Moved:
@@ -318,8 +321,10 @@ def _failure(row: NotificationFacts) -> str:
     """Return why a row is FAILED."""
     if row.ended:
         return row.reason or row.ended.value
-    latest = counted(row)[-1]
-    return latest.reason or latest.code or "the attempts are used up"
+    attempts = counted(row)
+    if calls.is_unheard(attempts):
+        return calls.UNHEARD
+    return attempts[-1].reason or attempts[-1].code or "the attempts are used up"
 
 
 def _fire(
@@ -356,13 +361,16 @@ def _running(row: NotificationFacts, attempt_id: str, event: str) -> AttemptFact
     return attempt
 
 
-def _with(row: NotificationFacts, changed: AttemptFacts) -> NotificationFacts:
+def with_attempt(row: NotificationFacts, changed: AttemptFacts) -> NotificationFacts:
+    """Return a row with one of its attempts changed."""
     return replace(row, attempts=tuple(changed if attempt.id == changed.id else attempt for attempt in row.attempts))
 
 
 def _doubt(row: NotificationFacts, attempt: AttemptFacts, event: str, *, now: datetime, due_at: datetime) -> Moved:
     doubted = replace(_apply(attempt, Result.IN_DOUBT), state=AttemptState.RECORDED, ended_at=now, is_doubted=True)
-    return _fire(row, _with(row, doubted), event, now=now, due=lambda _: due_at, is_end=True)
+    return _fire(
+        row, with_attempt(row, calls.record(attempt, doubted, now=now)), event, now=now, due=lambda _: due_at, is_end=True
+    )
 
 
 def _apply(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:

@@ -253,6 +253,8 @@ STATEMENTS = (
     # accepted messages whose status is to be polled
     "CREATE INDEX notifyflow_attempt_to_poll ON notifyflow_attempt (started_at) "
     "WHERE result = 'accepted' AND times_polled < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''",
+    # the calls under way
+    "CREATE INDEX notifyflow_attempt_call ON notifyflow_attempt (over_at) WHERE over_at IS NOT NULL",
     # the attempts that a call carried besides the one that made it
     "CREATE INDEX notifyflow_attempt_sent_with ON notifyflow_attempt (sent_with) WHERE sent_with IS NOT NULL",
     """
