@@ -21,6 +21,7 @@ from notifyflow.channels.provider_protocols import ReadsCallbacks as ReadsCallba
 from notifyflow.channels.provider_protocols import ReadsReplies as ReadsReplies
 from notifyflow.channels.provider_protocols import Recalls as Recalls
 from notifyflow.channels.provider_protocols import Responds as Responds
+from notifyflow.channels.provider_protocols import RespondsToKeys as RespondsToKeys
 from notifyflow.channels.tables import Row as Row
 from notifyflow.channels.tables import Status as Status
 from notifyflow.channels.tables import Statuses as Statuses

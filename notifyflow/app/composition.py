@@ -19,7 +19,7 @@ from notifyflow.channels.meanings import meanings
 from notifyflow.channels.registry import load
 from notifyflow.core.delivery.ports import Bell, Clock, Ids
 from notifyflow.errors import Fault
-from notifyflow.pipeline.delivery import decisions, incident_events, operations, steps
+from notifyflow.pipeline.delivery import calls, decisions, incident_events, operations, steps
 from notifyflow.pipeline.oncall import hand_overs, roster
 from notifyflow.pipeline.transaction.ports import Dependencies, Wiring
 from notifyflow.service.delivery.use_cases import UseCases
@@ -30,7 +30,7 @@ from notifyflow.storage.store import Store
 _SPARE_CONNECTIONS = 4
 
 WIRING = Wiring(
-    at_end=(steps.at_end, incident_events.at_end, operations.at_end),
+    at_end=(steps.at_end, incident_events.at_end, calls.at_end, operations.at_end),
     decide=decisions.decide_by_id,
     word_hand_over=hand_overs.words,
     whom=roster.whom,

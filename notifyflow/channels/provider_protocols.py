@@ -32,6 +32,14 @@ class Responds(Protocol):
 
 
 @runtime_checkable
+class RespondsToKeys(Protocol):
+    """A provider whose calls go on after a pressed key: they say the next title, or everything once more."""
+
+    def respond_to_key(self, callback: Callback, handled: HandledReply) -> CallbackResponse:
+        """Return the response to the key that a verified callback reports, once it is committed; ``respond`` is not called."""
+
+
+@runtime_checkable
 class ReadsReplies(Protocol):
     """A provider that passes on people's replies."""
 

@@ -1,5 +1,7 @@
 """Polls providers for the status of accepted messages: 15 s before a receipt is overdue, and 5 and 30 minutes after the send.
 
+A call whose end nobody has reported is asked about after 90 s and every 30 s, since the next call to its number waits for it.
+
 It makes up for lost callbacks. It runs outside any transaction and in its own thread, so that a hanging provider delays no sweep.
 """
 
@@ -15,9 +17,10 @@ from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, source_line
+from notifyflow.pipeline.delivery.calls import claim_question, end_unanswered, find_calls_to_ask
 from notifyflow.pipeline.delivery.receive import claim_poll, find_attempts_to_poll, receive
 from notifyflow.pipeline.transaction.ports import Dependencies
-from notifyflow.storage.delivery.attempts import AttemptToPoll
+from notifyflow.storage.delivery.attempts import AttemptToPoll, CallToAsk
 
 _log = get_logger("notifyflow.engine")
 
@@ -69,12 +72,21 @@ class StatusPoller:
         """
         mute: set[str] = set()
         names = {name for _, name in self._providers}
+        for found in find_calls_to_ask(self._deps, names, limit=_MOST_A_POLL):
+            provider = self._to_ask(found)
+            call = claim_question(self._deps, found) if provider else None
+            if provider and call and (call.provider in mute or not self._fetch(provider, call)):
+                mute.add(call.provider)
+                end_unanswered(self._deps, call)
         for attempt in find_attempts_to_poll(self._deps, names, limit=_MOST_A_POLL):
-            provider = self._providers.get((attempt.channel, attempt.provider))
-            if provider is None or attempt.provider in mute or self._is_stopping.is_set():
-                continue
-            if claim_poll(self._deps, attempt) and not self._fetch(provider, attempt):
+            provider = self._to_ask(attempt)
+            is_due = provider is not None and attempt.provider not in mute and claim_poll(self._deps, attempt)
+            if provider and is_due and not self._fetch(provider, attempt):
                 mute.add(attempt.provider)
+
+    def _to_ask(self, attempt: AttemptToPoll | CallToAsk) -> FetchesStatus | None:
+        """Return the provider of an attempt; None if it cannot be asked, or the thread is to stop."""
+        return None if self._is_stopping.is_set() else self._providers.get((attempt.channel, attempt.provider))
 
     def _run(self) -> None:
         while not self._is_stopping.wait(self._every_s):
@@ -85,7 +97,7 @@ class StatusPoller:
             except Exception as error:  # noqa: BLE001 - the edge of the thread
                 _log.error("engine.status_poller_broke", error=type(error).__name__, place=source_line(error))
 
-    def _fetch(self, provider: FetchesStatus, attempt: AttemptToPoll) -> bool:
+    def _fetch(self, provider: FetchesStatus, attempt: AttemptToPoll | CallToAsk) -> bool:
         """Fetch the status of one attempt; return whether the provider answered."""
         ids = {"attempt_id": attempt.attempt_id, "provider": attempt.provider, "channel": attempt.channel}
         try:

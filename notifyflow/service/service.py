@@ -37,10 +37,11 @@ from notifyflow.log import get_logger
 from notifyflow.pipeline import next_events
 from notifyflow.pipeline.delivery import operations
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
+from notifyflow.pipeline.delivery.calls import describe_key
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.operations import add_notice
 from notifyflow.pipeline.delivery.outbox import join
-from notifyflow.pipeline.delivery.receive import Received, describe_current_state, receive_all
+from notifyflow.pipeline.delivery.receive import Received, receive_all
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.group_commit import GroupCommit
@@ -199,7 +200,7 @@ class Service:
         fate = self._receipts.commit(Received(receipt, raw))
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
         _log.info("app.receipt_received", **ids, code=receipt.code, fate=fate.value)
-        return describe_current_state(self._deps, receipt) if receipt.is_key_press else None
+        return describe_key(self._deps, receipt) if receipt.is_key_press else None
 
     def handle_reply(self, channel: str, reply: Reply, raw: str) -> HandledReply:
         """Handle a reply, and keep its raw body; the response is withheld if no message may leave for its number."""

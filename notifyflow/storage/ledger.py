@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from notifyflow.storage.delivery.attempts import AttemptRef, Attempts, AttemptToPoll
+from notifyflow.storage.delivery.attempts import AttemptRef, Attempts, AttemptToPoll, CallToAsk
 from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.delivery.idempotency import StoredResponses
 from notifyflow.storage.delivery.inbox import Inbox
@@ -44,7 +44,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["AttemptRef", "AttemptToPoll", "DamagedRow", "Due", "Entry", "Ledger", "Line", "ReplyCode", "Tried", "Unread"]
+__all__ = [
+    "AttemptRef",
+    "AttemptToPoll",
+    "CallToAsk",
+    "DamagedRow",
+    "Due",
+    "Entry",
+    "Ledger",
+    "Line",
+    "ReplyCode",
+    "Tried",
+    "Unread",
+]
 
 
 class Ledger:

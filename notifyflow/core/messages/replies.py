@@ -8,9 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.text import cut
+
+if TYPE_CHECKING:
+    from notifyflow.core.messages.content import Content
 
 ALL = "ALL"
 """The word before a reply code that acknowledges all that its message carried, named or not."""
@@ -140,6 +144,8 @@ class HandledReply:
         notice: The mark that every message shows.
         is_withheld: Whether no response may be sent: the delivery mode excludes the number, it sent STOP, or it has used up its
             responses.
+        acknowledged: In a call about several incidents, how many of them the pressed key covers and are acknowledged.
+        content: The content of the call, to go on with it or to repeat it; None if it cannot be read.
     """
 
     effect: Effect
@@ -151,6 +157,8 @@ class HandledReply:
     on_their_way: int = 0
     notice: str = ""
     is_withheld: bool = False
+    acknowledged: int = 0
+    content: "Content | None" = None
 
 
 def read_text(text: str) -> tuple[Intent, str]:

@@ -68,9 +68,14 @@ def stop_hint(content: Content) -> str:
 
 
 def write_key_response(handled: HandledReply | None) -> str:
-    """Return the response to a pressed key, in sentences; None stands for no key."""
+    """Return the response to a pressed key, in sentences; None stands for no key.
+
+    In a call about several incidents it says how many are acknowledged.
+    """
     if handled is None:
         return "No key was pressed."
+    if handled.content is not None and handled.content.bundled:
+        return f"Thank you. {handled.acknowledged or 'None'} of {sum(handled.content.counts.values())} are acknowledged."
     match handled.effect:
         case Effect.ACKNOWLEDGED:
             return "Thank you. You acknowledged it."

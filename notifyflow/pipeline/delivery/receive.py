@@ -12,6 +12,7 @@ from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.model import EscalationState, IncidentState, Receipt, Via
+from notifyflow.core.messages.keys import for_title
 from notifyflow.core.messages.replies import Choice, Effect, HandledReply
 from notifyflow.pipeline.delivery import acknowledge, decisions, outages, provider_health, status_updates
 from notifyflow.pipeline.transaction import use_case
@@ -135,6 +136,7 @@ def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]
 
 
 def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
+    receipt = for_title(receipt, ref.position, is_named=ref.is_named)
     incident = tx.ledger.incidents.lock(ref.incident_id) if receipt.is_acknowledgement else None
     escalation, row = decisions.lock(tx, ref)
     has_to_wait = any(each.retry_after_s for each in lifecycle.counted(row)[-1:])

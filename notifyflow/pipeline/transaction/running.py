@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from notifyflow.core.copies import replace
+from notifyflow.core.delivery import calls
 from notifyflow.core.delivery.escalation import AlertOperations
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.delivery.incident import IncidentUpdate
@@ -37,6 +38,9 @@ class Transaction:
         broken_paths: Whether a checked path seems broken.
         all_failed: Incidents with a chain in which every way to a recipient has failed.
         left: The state that recipients carry over into a new round, by incident and recipient; see ``series``.
+        recalls: The messages to recall.
+        shared_calls: The calls, with their channel, that carry several pages of which one is acknowledged or resolved.
+        unheard: How many pages failed because no call had time for them, by channel.
     """
 
     def __init__(self, ledger: Ledger, deps: Dependencies) -> None:
@@ -54,9 +58,11 @@ class Transaction:
         self.broken_paths: dict[tuple[str, str], bool] = {}
         self.all_failed: set[str] = set()
         self.left: dict[tuple[str, str], Left] = {}
+        self.recalls: list[Recall] = []
+        self.shared_calls: dict[str, str] = {}
+        self.unheard: dict[str, int] = {}
         self._namespaces: dict[str, str] = {}
         self._due: list[Due] = []
-        self._recalls: list[Recall] = []
         self._failed: list[NotificationFacts] = []
 
     @property
@@ -67,7 +73,7 @@ class Transaction:
             failed=tuple(self._failed),
             critical=tuple(self.critical),
             health_updates=tuple(self.health_updates),
-            recalls=tuple(self._recalls),
+            recalls=tuple(self.recalls),
         )
 
     def update_incident(self, before: IncidentFacts, update: IncidentUpdate, **detail: str) -> IncidentFacts:
@@ -93,9 +99,7 @@ class Transaction:
         elif after != before:
             after = self.ledger.save(before, after)
         if after.state is NotificationState.FAILED and before.state is not NotificationState.FAILED:
-            self._failed.append(after)
-            if after.incident_event is not None:
-                self.notices.append((_UNDELIVERED, f"{after.channel} {after.incident_event.subscriber}"))
+            self._note_failure(after)
         return after
 
     def new_row(
@@ -160,6 +164,13 @@ class Transaction:
     def _note_due(self, row: NotificationFacts) -> None:
         self._due.append(Due(notification_id=row.id, channel=row.channel, severity=row.severity))
 
+    def _note_failure(self, row: NotificationFacts) -> None:
+        self._failed.append(row)
+        if row.reason == calls.UNHEARD:
+            self.unheard[row.channel] = self.unheard.get(row.channel, 0) + 1
+        if row.incident_event is not None:
+            self.notices.append((_UNDELIVERED, f"{row.channel} {row.incident_event.subscriber}"))
+
     def _note_recalls(self, before: NotificationFacts, after: NotificationFacts, event: str) -> None:
         """Note attempts to recall: those on their way at the acknowledgement, and later those accepted after it."""
         running = {attempt.id for attempt in before.attempts if attempt.state is AttemptState.RUNNING}
@@ -167,11 +178,15 @@ class Transaction:
         for attempt in after.attempts:
             is_on_its_way = attempt.result is Result.ACCEPTED and attempt.started_at > self.now - _RECALLED_WITHIN
             is_just_accepted = attempt.id in running and attempt.state is AttemptState.RECORDED
-            is_on_its_way &= attempt.sent_with is None  # the same message carries others
-            ref = attempt.provider_ref if is_on_its_way and (is_new or is_just_accepted) else None
-            if ref and (is_new or self._is_acknowledged_or_resolved(after)):
-                recall = Recall(attempt_id=attempt.id, channel=after.channel, provider=attempt.provider, provider_ref=ref)
-                self._recalls.append(recall)
+            if not is_on_its_way or not (is_new or (is_just_accepted and self._is_acknowledged_or_resolved(after))):
+                continue
+            if attempt.sent_with is None and attempt.provider_ref:
+                recall = Recall(
+                    attempt_id=attempt.id, channel=after.channel, provider=attempt.provider, provider_ref=attempt.provider_ref
+                )
+                self.recalls.append(recall)
+            elif attempt.sent_with is not None and self.deps.capabilities(after.channel).is_call:
+                self.shared_calls[attempt.sent_with] = after.channel  # it carries others, which may be open
 
     def _is_acknowledged_or_resolved(self, row: NotificationFacts) -> bool:
         """Return whether the incident of a row is acknowledged for it or resolved; a newer round is no reason to stop ringing."""

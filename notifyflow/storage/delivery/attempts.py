@@ -11,13 +11,14 @@ from operator import add
 
 from peewee import SQL, Case, Expression, IntegerField, Select, fn
 
-from notifyflow.core.delivery.model import AttemptState
+from notifyflow.core.delivery.calls import UNSAID
+from notifyflow.core.delivery.model import AttemptState, Severity
 from notifyflow.core.delivery.tier_rules import Silence
 from notifyflow.core.namespaces import OPERATIONS
 from notifyflow.storage.session.conditions import RUNNING, is_free
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Parameters, Run, Statement
-from notifyflow.storage.tables import AttemptRow, EscalationRow, NotificationRow
+from notifyflow.storage.tables import AttemptRow, EscalationRow, IncidentRow, NotificationRow
 
 _IS_FREE = is_free(NotificationRow)
 _OLDEST = timedelta(days=1)
@@ -36,6 +37,8 @@ class AttemptRef:
     Attributes:
         provider_ref: The provider's id of the message, if known.
         sent_with: The attempt whose call carried this one, too; None if it was sent alone.
+        position: Its place in the bundle, from 0; None if it was sent alone.
+        is_named: Whether the message names its incident.
     """
 
     incident_id: str
@@ -46,6 +49,8 @@ class AttemptRef:
     provider_ref: str
     namespace: str
     sent_with: str | None = None
+    position: int | None = None
+    is_named: bool = True
 
     @property
     def is_operations(self) -> bool:
@@ -71,6 +76,19 @@ class AttemptToPoll:
     times_polled: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallToAsk:
+    """A call that its provider is to be asked about."""
+
+    attempt_id: str
+    notification_id: str
+    channel: str
+    provider: str
+    provider_ref: str
+    started_at: datetime
+    over_at: datetime
+
+
 class Attempts(Repository):
     """Reads attempts, without locks."""
 
@@ -90,6 +108,16 @@ class Attempts(Repository):
     def sent_with(self, attempt_ids: Sequence[str]) -> tuple[AttemptRef, ...]:
         """Find the attempts that other attempts' calls carried; not locked."""
         return tuple(ref for ref in self._refs(_SENT_WITH(attempt_ids)) if ref.attempt_id != ref.sent_with)
+
+    def named_in_call(self, attempt_id: str) -> tuple[AttemptRef, ...]:
+        """Find the attempts whose incidents a call names, in its order; not locked."""
+        return self._refs(_NAMED_IN_CALL(attempt_id, attempt_id))
+
+    def count_in_call(self, attempt_id: str) -> tuple[dict[Severity, int], int]:
+        """Count what a call carries by severity, the worst first, and how many of all are acknowledged or resolved."""
+        found = self._unit.rows(_COUNT_IN_CALL(attempt_id, attempt_id))
+        counts = {row["severity"]: int(row["carried"]) for row in found}
+        return {each: counts[each] for each in Severity if each in counts}, sum(int(row["over"] or 0) for row in found)
 
     def expired_leases(self, *, now: datetime, limit: int) -> tuple[AttemptRef, ...]:
         """Find running attempts whose lease has expired, the oldest first; not locked."""
@@ -114,6 +142,15 @@ class Attempts(Repository):
         """Count a poll; return False if another process has counted one since the attempt was read."""
         is_it = (AttemptRow.id == attempt.attempt_id) & (AttemptRow.times_polled == attempt.times_polled)
         return bool(self._unit.execute(AttemptRow.update(times_polled=times).where(is_it)))
+
+    def calls_to_ask(self, providers: Collection[str], *, now: datetime, within: timedelta, limit: int) -> tuple[CallToAsk, ...]:
+        """Find calls of some providers that count as over ``within`` some time unless a report says more; not locked."""
+        found = self._unit.rows(_CALLS_TO_ASK(now, now + within, sorted(providers), limit))
+        return tuple(CallToAsk(**row) for row in found)
+
+    def calls_to_recall(self, attempt_ids: Sequence[str]) -> tuple[AttemptRef, ...]:
+        """Find those of some calls that may still ring, in which nobody has pressed a key, and that carry nothing open."""
+        return self._refs(_CALLS_TO_RECALL(attempt_ids))
 
     def silence(self, provider: str, channel: str, *, since: datetime, now: datetime) -> Silence:
         """Count the attempts of a provider on a channel since an instant for which receipts are awaited."""
@@ -152,6 +189,8 @@ def select_refs(is_wanted: Expression) -> Select:
         AttemptRow.provider_ref,
         NotificationRow.namespace,
         AttemptRow.sent_with,
+        AttemptRow.position,
+        AttemptRow.is_named,
     )
     is_its = NotificationRow.id == AttemptRow.notification_id
     return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
@@ -164,6 +203,72 @@ _REFS_BY_PROVIDER_REFS = Statement(
     ).order_by(AttemptRow.started_at)
 )
 _SENT_WITH = Statement(lambda param: select_refs(param.any_of(AttemptRow.sent_with)).order_by(AttemptRow.id))
+
+
+def _is_in_call(param: Parameters) -> Expression:
+    is_it: Expression = (AttemptRow.id == param(AttemptRow.id)) | (AttemptRow.sent_with == param(AttemptRow.sent_with))
+    return is_it
+
+
+_IS_OVER = (EscalationRow.state == SQL("'ACKNOWLEDGED'")) | (IncidentRow.state != SQL("'OPEN'"))
+"""An incident that is acknowledged for the recipient is over for a call, and so is a resolved one."""
+
+
+def _calls_to_ask(param: Parameters) -> Select:
+    columns = (
+        AttemptRow.id.alias("attempt_id"),
+        AttemptRow.notification_id,
+        NotificationRow.channel,
+        AttemptRow.provider,
+        AttemptRow.provider_ref,
+        AttemptRow.started_at,
+        AttemptRow.over_at,
+    )
+    return (
+        AttemptRow.select(*columns)
+        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+        .where(AttemptRow.over_at > param(AttemptRow.over_at), AttemptRow.over_at <= param(AttemptRow.over_at))
+        .where(AttemptRow.provider_ref != SQL("''"), param.any_of(AttemptRow.provider), _IS_FREE)
+        .order_by(AttemptRow.over_at)
+        .limit(param(IntegerField()))
+    )
+
+
+def _calls_to_recall(param: Parameters) -> Select:
+    carried = AttemptRow.alias()
+    is_open = (
+        carried.select(SQL("1"))
+        .join(NotificationRow, on=(NotificationRow.id == carried.notification_id))
+        .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
+        .join(IncidentRow, on=(IncidentRow.id == NotificationRow.incident_id))
+        .where(carried.sent_with == AttemptRow.id, ~_IS_OVER)
+    )
+    may_ring = (AttemptRow.result == SQL("'accepted'")) & (AttemptRow.provider_ref != SQL("''"))
+    was_unheard = AttemptRow.code != SQL(f"'{UNSAID}'")
+    return select_refs(param.any_of(AttemptRow.id) & may_ring & was_unheard & ~fn.EXISTS(is_open))
+
+
+def _count_in_call(param: Parameters) -> Select:
+    return (
+        AttemptRow.select(
+            NotificationRow.severity,
+            fn.COUNT(AttemptRow.id).alias("carried"),
+            fn.SUM(Case(None, [(_IS_OVER, SQL("1"))], SQL("0"))).alias("over"),
+        )
+        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+        .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
+        .join(IncidentRow, on=(IncidentRow.id == NotificationRow.incident_id))
+        .where(_is_in_call(param))
+        .group_by(NotificationRow.severity)
+    )
+
+
+_NAMED_IN_CALL = Statement(
+    lambda param: select_refs(_is_in_call(param) & (AttemptRow.is_named == SQL("TRUE"))).order_by(AttemptRow.position)
+)
+_COUNT_IN_CALL = Statement(_count_in_call)
+_CALLS_TO_ASK = Statement(_calls_to_ask)
+_CALLS_TO_RECALL = Statement(_calls_to_recall)
 _EXPIRED_LEASES = Statement(
     lambda param: (
         select_refs(RUNNING & (AttemptRow.lease_until <= param(AttemptRow.lease_until)) & _IS_FREE)

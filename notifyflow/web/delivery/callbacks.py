@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from notifyflow.channels.base import Callback, Provider
-from notifyflow.channels.provider_protocols import ReadsCallbacks, ReadsReplies, Responds
+from notifyflow.channels.provider_protocols import ReadsCallbacks, ReadsReplies, Responds, RespondsToKeys
 from notifyflow.errors import ProviderError, RejectedCallback
 from notifyflow.log import get_logger
 from notifyflow.web.frame.body import Body
@@ -77,7 +77,9 @@ def _receive(context: Context, provider: Provider, callback: Callback) -> Respon
     response = provider.read_callback(callback)
     for receipt in response.receipts:
         handled = context.service.receive(receipt, callback.body.decode("utf-8", "replace"))
-        if handled and isinstance(provider, Responds):
+        if handled and isinstance(provider, RespondsToKeys):
+            response = provider.respond_to_key(callback, handled)
+        elif handled and isinstance(provider, Responds):
             response = provider.respond(handled)
     return Response(response.body, media_type=response.content_type)
 

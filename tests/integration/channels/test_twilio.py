@@ -15,8 +15,9 @@ from notifyflow.channels.provider_protocols import FindsSentMessages
 from notifyflow.channels.sms import SmsChannel, TwilioSms
 from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio.codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
-from notifyflow.channels.voice import VoiceChannel
-from notifyflow.core.delivery.model import Evidence, Receipt, Result
+from notifyflow.channels.voice import TwilioVoice, VoiceChannel
+from notifyflow.core.delivery.model import Evidence, Receipt, Result, Severity
+from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.messages.replies import Effect, HandledReply
 from notifyflow.errors import RefusedUsError, RejectedCallback, TemporaryProviderError, UnknownOutcomeError
@@ -175,6 +176,118 @@ def test_a_key_press_is_evidence_of_a_human(digit: str, is_acknowledgement: bool
     response = provider.respond(HandledReply(effect=Effect.ACKNOWLEDGED))
     assert response.content_type.startswith("text/xml")
     assert ElementTree.fromstring(response.body.encode()).findtext("Say") == "Thank you. You acknowledged it. Goodbye."
+
+
+def several(*titles: str, unnamed: int = 0, severity: Severity = Severity.CRITICAL) -> Content:
+    """Make the content of a call about several incidents."""
+    content = replace(a_message("+4915112345678").content, severity=severity)
+    bundled = tuple(replace(content, title=title) for title in titles)
+    return replace(content, bundled=bundled, counts={severity: len(titles) + unnamed}, unnamed=unnamed)
+
+
+def pressed(query: str, digit: str = "1", *, content: Content | None = None, acknowledged: int = 0) -> tuple[Receipt, list[str]]:
+    """Press a key at a prompt; return its receipt and what the call says after it."""
+    provider = build(VoiceChannel).providers[0]
+    assert isinstance(provider, TwilioVoice)
+    callback = signed(f"{VOICE_PATH}/key{query}", CallSid="CA1", CallStatus="in-progress", Digits=digit)
+    (receipt,) = provider.read_callback(callback).receipts
+    handled = HandledReply(effect=Effect.EXPLAINED, acknowledged=acknowledged, content=content)
+    response = ElementTree.fromstring(provider.respond_to_key(callback, handled).body.encode())
+    return receipt, [str(say.text) for say in response.iter("Say")]
+
+
+TITLES = ("the db is down", "the shop is down", "the queue is full")
+
+
+def test_each_title_of_a_call_is_a_prompt_whose_address_says_how_far_it_was(server: HttpServer) -> None:
+    message = replace(a_message("+4915112345678"), content=several(*TITLES))
+    response = ElementTree.fromstring(sent_form(server, VoiceChannel, message)["Twiml"][0].encode())
+    said = [(gather.attrib["action"], gather.findtext("Say")) for gather in response.findall("Gather")]
+    key = f"{PUBLIC}{VOICE_PATH}/key"
+    assert [url for url, _ in said] == [
+        f"{key}?at=0#rc=5&rp=all",
+        f"{key}?at=1#rc=5&rp=all",
+        f"{key}?at=2#rc=5&rp=all",
+        f"{key}?at=3&all=1#rc=5&rp=all",
+        f"{key}?at=3&all=1#rc=5&rp=all",
+    ]
+    assert said[1][1] == "Critical: the db is down."
+    assert all(gather.attrib["numDigits"] == "1" and gather.attrib["finishOnKey"] == "" for gather in response.findall("Gather"))
+    assert response[-1].text == "No key was pressed. Goodbye."
+
+
+def test_a_call_about_several_incidents_without_a_public_url_only_says_them(server: HttpServer) -> None:
+    message = replace(a_message("+4915112345678"), content=several(*TITLES))
+    response = ElementTree.fromstring(sent_form(server, VoiceChannel, message, PUBLIC_URL="")["Twiml"][0].encode())
+    assert {each.tag for each in response.iter()} == {"Response", "Pause", "Say"}
+    assert "Error" not in str(response[1].text)
+
+
+def test_a_long_public_url_costs_the_last_titles_and_no_critical_one_is_acknowledged_unsaid(server: HttpServer) -> None:
+    message = replace(a_message("+4915112345678"), content=several(*(f"db {number} is down" for number in range(10))))
+    form = sent_form(server, VoiceChannel, message, PUBLIC_URL=f"https://page.example.com/{'x' * 400}")
+    (document,) = form["Twiml"]
+    assert len(document) <= 4000
+    assert "all=1" not in document
+    assert 1 <= document.count("Critical: db") < 10
+
+
+@pytest.mark.parametrize(
+    ("query", "digit", "code", "event_id", "is_acknowledgement"),
+    [
+        ("", "1", "key 1", "CA1:key:1", True),
+        ("?times=2", "1", "key 1", "CA1:key:1:2", True),
+        ("?at=0", "1", "key 1 at 0", "CA1:key:1:0", False),
+        ("?at=2", "1", "key 1 at 2", "CA1:key:1:2", True),
+        ("?at=2&times=3", "1", "key 1 at 2", "CA1:key:1:2:3", True),
+        ("?at=2", "2", "key 2 at 2", "CA1:key:2:2", False),
+        ("?at=2", "4", "key 4 at 2", "CA1:key:4:2", False),
+        ("?at=2&all=1", "4", "key 4 at 2", "CA1:key:4:2", True),
+        ("", "4", "key 4", "CA1:key:4", False),
+    ],
+)
+def test_a_key_says_how_far_the_call_was_and_what_it_acknowledges(
+    query: str, digit: str, code: str, event_id: str, is_acknowledgement: bool
+) -> None:
+    receipt, _ = pressed(query, digit)
+    assert (receipt.code, receipt.event_id) == (code, event_id)
+    assert receipt.is_acknowledgement is is_acknowledgement
+    assert receipt.is_key_press
+
+
+@pytest.mark.parametrize("query", ["?at=x", "?at=-1", "?at=1&times=", "?at=1000", "?at=1&at2=x"])
+def test_an_address_that_we_did_not_make_is_rejected(query: str) -> None:
+    with pytest.raises(RejectedCallback):
+        pressed(query)
+
+
+def test_a_call_goes_on_after_a_key_with_the_next_title() -> None:
+    content = several(*TITLES)
+    _, said = pressed("?at=1", "1", content=content, acknowledged=1)
+    assert said[:2] == ["Thank you. 1 of 3 are acknowledged.", "Critical: the shop is down."]
+    assert len(said) == 5
+    assert pressed("?at=3&all=1", "1", content=content, acknowledged=3)[1] == ["Thank you. 3 of 3 are acknowledged. Goodbye."]
+    assert pressed("?at=2", "4", content=content)[1][0] == "Thank you. None of 3 are acknowledged."
+    assert pressed("?at=3&all=1", "4", content=content, acknowledged=3)[1][0] == "Thank you. 3 of 3 are acknowledged. Goodbye."
+
+
+def test_key_2_repeats_a_call_until_it_has_spoken_for_three_minutes() -> None:
+    content, one = several(*TITLES), a_message("+4915112345678").content
+    again = pressed("?at=1", "2", content=content)[1]
+    assert again[0].startswith("3 critical alerts for ")
+    assert pressed("?at=1&times=3", "2", content=content)[1] == again
+    assert pressed("?at=1&times=4", "2", content=content)[1][0] == "Thank you. None of 3 are acknowledged."
+    assert "orders db is down" in pressed("", "2", content=one)[1][0]
+    assert pressed("?times=2", "2", content=one)[1] == ["Thank you. Nobody has acknowledged it yet. Goodbye."]
+
+
+def test_a_call_whose_content_cannot_be_read_ends_after_the_key() -> None:
+    assert pressed("?at=1", "2")[1] == ["Thank you. Nobody has acknowledged it yet. Goodbye."]
+
+
+def test_every_status_of_a_call_says_that_it_goes_on_or_that_it_is_over() -> None:
+    over = {name for name, status in CALL_STATUSES.items() if status.result is not Result.ACCEPTED}
+    assert over == {"completed", "busy", "no-answer", "failed", "canceled"}
 
 
 def test_both_tokens_verify() -> None:

@@ -79,7 +79,7 @@ def test_every_message_says_who_else_is_paged_who_has_it_and_how_to_get_no_more(
         "slack": json.dumps(elements_of(SLACK.payload(content))),
         "card": json.dumps(TEAMS.card(content)),
         "push": PUSH.payload(a_message(content)),
-        "call": VOICE.twiml(content, None),
+        "call": VOICE.twiml(content, "a1"),
         "text": SMS.text(replace(content, body="")),
     }
     hints = dict.fromkeys(messages, "the pager desk") | {"text": "Reply STOP to end texts."}

@@ -1,12 +1,16 @@
 """Whatever an incident says, each channel's message keeps to its format and limits."""
 
+import asyncio
 import email
 import email.policy
 import json
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from email.header import decode_header, make_header
+from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,10 +26,13 @@ from notifyflow.channels.slack import Slack, split
 from notifyflow.channels.sms import TwilioSms
 from notifyflow.channels.template_folder import escape_mrkdwn
 from notifyflow.channels.templating import SAMPLE, SAMPLE_BUNDLE, Templates
+from notifyflow.channels.voice import TwilioVoice
 from notifyflow.core.delivery.model import Contact, Incident, Kind, Severity
 from notifyflow.core.messages.content import Content, compose
 from notifyflow.core.messages.links import sign
 from notifyflow.core.messages.segments import count
+from notifyflow.sandbox.phone import Callee
+from notifyflow.settings import Settings
 from tests.renderers import (
     AT,
     MAIL,
@@ -250,12 +257,32 @@ def test_the_marks_before_a_title_give_way_to_it() -> None:
 @few
 @given(hostile_contents())
 def test_twiml_is_well_formed_and_short_enough(content: Content) -> None:
-    for action_url in ("https://page.example.com/x?y=1&z=2#rc=5&rp=all", None):
-        twiml = VOICE.twiml(content, action_url)
+    without_url = TwilioVoice(Settings.from_variables({}), TEMPLATES, "+15005550006")
+    bundle = replace(content, bundled=(content,) * 10, counts={content.severity: 12}, unnamed=2)
+    for voice, told in product((VOICE, without_url), (content, bundle)):
+        twiml = voice.twiml(told, "0" * 32)
         assert len(twiml) <= 4000
         response = ElementTree.fromstring(twiml.encode())
         assert response.tag == "Response"
         assert {element.tag for element in response.iter()} <= {"Response", "Pause", "Gather", "Say"}
+
+
+@few
+@given(st.lists(hostile_contents(), min_size=2, max_size=6), st.data())
+def test_a_key_says_which_titles_of_a_call_were_heard(contents: list[Content], data: st.DataObject) -> None:
+    contents = sorted(contents, key=lambda each: each.severity.rank)
+    bundle = replace(contents[0], bundled=tuple(contents), counts=Counter(each.severity for each in contents))
+    document = VOICE.twiml(bundle, "0" * 32)
+    asked: list[tuple[str, str]] = []
+
+    async def fetch(url: str, form: Mapping[str, str]) -> str | None:
+        asked.append((re.findall(r"[?&]at=(\d+)", url)[0], form["Digits"]))
+        return "<Response/>"
+
+    callee = Callee(key="1", at=data.draw(st.integers(0, 8)))
+    asyncio.run(callee.listen(document, "", fetch))
+    heard = sum(line.startswith(tuple(f"{each.severity.capitalize()}: " for each in contents)) for line in callee.said[1:])
+    assert asked == [(str(heard), "1")]
 
 
 @few
@@ -300,7 +327,7 @@ def test_the_longest_message_of_one_sign_keeps_every_limit(sign: str) -> None:
         url="https://example.com/" + "x" * 580,
     )
     assert count(SMS.text(content)) <= 3
-    assert len(VOICE.twiml(content, "https://page.example.com/" + "x" * 100)) <= 4000
+    assert len(VOICE.twiml(content, "0" * 32)) <= 4000
     assert all(len(element.get("text", "")) <= 3000 for element in elements_of(SLACK.payload(content)))
     assert len(json.dumps(TEAMS.card(content), ensure_ascii=False).encode()) <= 28 * 1024
     for platform in ("GCM", "APNS"):
@@ -352,7 +379,7 @@ def test_direction_marks_are_in_no_title_of_any_channel() -> None:
         mail["Subject"],
         *(part.get_content() for part in mail.iter_parts()),
         SMS.text(content),
-        VOICE.twiml(content, None),
+        VOICE.twiml(content, "a1"),
         json.dumps(SLACK.payload(content), ensure_ascii=False),
         json.dumps(TEAMS.card(content), ensure_ascii=False),
         PUSH.payload(a_message(content)),
@@ -415,7 +442,7 @@ def test_every_message_shows_the_mark_that_not_all_is_live(kind: Kind) -> None:
         "subject": mail["Subject"],
         **{part.get_content_type(): part.get_content() for part in mail.iter_parts()},
         "text": SMS.text(content),
-        "call": VOICE.twiml(content, None),
+        "call": VOICE.twiml(content, "a1"),
         "summary at slack": slack["text"],
         "slack": json.dumps(slack["blocks"]),
         "card": json.dumps(TEAMS.card(content)),

@@ -96,3 +96,11 @@ def test_any_content_can_be_spoken(content: Content) -> None:
 )
 def test_the_response_to_a_key_describes_the_incidents_state(handled: HandledReply | None, spoken: str) -> None:
     assert write_key_response(handled) == spoken
+
+
+def test_the_response_to_a_key_of_a_call_about_several_says_how_many_are_acknowledged() -> None:
+    content = replace(PAGE, bundled=(PAGE, PAGE), counts={Severity.CRITICAL: 12}, unnamed=10)
+    handled = HandledReply(effect=Effect.ACKNOWLEDGED, acknowledged=2, content=content)
+    assert write_key_response(handled) == "Thank you. 2 of 12 are acknowledged."
+    assert write_key_response(replace(handled, acknowledged=0)) == "Thank you. None of 12 are acknowledged."
+    assert write_key_response(replace(handled, content=PAGE)) == "Thank you. You acknowledged it."
