@@ -189,7 +189,7 @@ class VoiceChannel(PhoneChannel):
     """Calls to a phone."""
 
     name = "voice"
-    capabilities = ChannelCapabilities(is_call=True, hourly_cap=30)
+    capabilities = ChannelCapabilities(is_call=True, hourly_cap=30, is_bundled=True, names=prompts.MOST)
     provider_names = ("twilio", "twilio-b")
     codes = (("Twilio", TWILIO), ("Twilio's receipts of a call", CALL_STATUSES))
 

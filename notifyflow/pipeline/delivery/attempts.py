@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from notifyflow.core.copies import replace
-from notifyflow.core.delivery import earlier_pages, lifecycle, proof
+from notifyflow.core.delivery import calls, earlier_pages, lifecycle, proof
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import Contact, DeferralReason, Kind
+from notifyflow.core.messages import prompts
 from notifyflow.core.messages.bundle_words import bundle_of
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.links import Subject
@@ -65,16 +66,16 @@ def begin_all(tx: Transaction, group: Sequence[Candidate], provider: str, *, has
     first = begun[0]
     if not others:
         return first
-    content = _bundle(tx, group, [each.message.content for each in begun], provider, sent_with=first_id)
+    said = [each.message.content for each in begun]
+    content = _bundle(tx, group, said, provider, sent_with=first_id, named=_names(tx, begun))
     return replace(first, message=replace(first.message, content=content), carried=tuple(begun[1:]))
 
 
 def _bundle(
-    tx: Transaction, group: Sequence[Candidate], contents: Sequence[Content], provider: str, *, sent_with: str
+    tx: Transaction, group: Sequence[Candidate], contents: Sequence[Content], provider: str, *, sent_with: str, named: int
 ) -> Content:
     """Return the content of a bundle; that of pages has a link and a reply for all that it carries."""
     rows, contact = [each.row for each in group], group[0].contact
-    named = tx.deps.capabilities(rows[0].channel).names
     oldest = min(range(len(rows)), key=lambda number: rows[number].created_at)
     link, reply = None, ""
     if rows[0].kind is Kind.PAGE:
@@ -88,6 +89,19 @@ def _bundle(
         link=link,
         reply=reply,
     )
+
+
+def _names(tx: Transaction, begun: Sequence[Claimed]) -> int:
+    """Return how many incidents a message names; that of a call depends on its words, and is noted in the attempts."""
+    capabilities = tx.deps.capabilities(begun[0].channel)
+    if not capabilities.is_call:
+        return capabilities.names
+    named = min(capabilities.names, prompts.names([each.message.content for each in begun]))
+    for each in begun[named : capabilities.names]:
+        row = tx.ledger.notifications.get(each.lease.ref.notification_id)
+        unnamed = replace(lifecycle.find(row, each.lease.attempt_id), is_named=False)
+        tx.ledger.save(row, lifecycle.with_attempt(row, unnamed))
+    return named
 
 
 def _begin(
@@ -119,6 +133,7 @@ def _begin(
         sent_with=first_id if others else None,
         position=position if others else None,
         is_named=not others or position < capabilities.names,
+        over_at=calls.first_over_at(tx.now, is_end_told=has_receipts) if capabilities.is_call and not position else None,
     )
     doubted = lifecycle.doubt_of(row)
     mark = {"after_doubt": doubted.id} if doubted else {}
@@ -139,6 +154,7 @@ def _begin(
         provider_ref="",
         namespace=row.namespace,
         sent_with=attempt.sent_with,
+        position=attempt.position,
     )
     return Claimed(
         lease=Lease(ref=ref, token=attempt.token),

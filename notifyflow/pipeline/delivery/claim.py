@@ -12,7 +12,7 @@ from notifyflow.core.limits import quiet
 from notifyflow.core.limits.provider_health import Obstacle
 from notifyflow.core.limits.slots import Wanted
 from notifyflow.errors import CommitUnknown, StorageUnavailable
-from notifyflow.pipeline.delivery import eligibility, endings, incident_events, lanes
+from notifyflow.pipeline.delivery import eligibility, endings, incident_events, lanes, numbers
 from notifyflow.pipeline.delivery.attempts import BrokenRow, Candidate, begin_all, blaming
 from notifyflow.pipeline.delivery.provider_health import SlotAllocation, defer, defer_one, wanted
 from notifyflow.pipeline.transaction import set_aside, use_case
@@ -127,7 +127,10 @@ class _Search:
             with blaming(row):
                 if candidate := judge(row):
                     candidates.append(candidate)
-        leaving = lanes.leave(tx, self.channel, candidates, judge, takes_others=not only)
+        if tx.deps.capabilities(self.channel).is_call:
+            leaving = numbers.leave(tx, candidates, judge, slots.lock, takes_others=not only)
+        else:
+            leaving = lanes.leave(tx, self.channel, candidates, judge, takes_others=not only)
         part.items[:] = only or [row.id for row in (*rows, *leaving.others)]
         claiming.waiting = leaving.waiting
         for call in leaving.calls:

@@ -67,7 +67,7 @@ def leave(tx: Transaction, channel: str, candidates: Sequence[Candidate], judge:
     leaving = Leaving()
     crowds: dict[str, _Crowd] = {}
     for each in candidates:
-        if not _is_bundled(tx, each):
+        if not is_bundled(tx, each):
             leaving.calls.append((each,))
         elif each.lane in crowds:
             crowds[each.lane].wanted.append(each)
@@ -77,7 +77,9 @@ def leave(tx: Transaction, channel: str, candidates: Sequence[Candidate], judge:
         _look(tx, crowds)
         crowded = {each.id: each for each in crowds.values() if _is_crowded(tx, each)}
         if crowded and takes_others:
-            leaving.others = _take_others(tx, crowded, judge)
+            leaving.others, others = take_others(tx, [each for crowd in crowded.values() for each in crowd.wanted], judge)
+            for lane_id, found in others.items():
+                crowded[lane_id].others += found
         _lock(tx, channel, crowded)
         for crowd in crowds.values():
             leaving.calls += _leave_lane(tx, crowd, leaving)
@@ -86,7 +88,7 @@ def leave(tx: Transaction, channel: str, candidates: Sequence[Candidate], judge:
     return leaving
 
 
-def _is_bundled(tx: Transaction, candidate: Candidate) -> bool:
+def is_bundled(tx: Transaction, candidate: Candidate) -> bool:
     """Return whether a notification may leave with others; not a status update that edits a page, nor one of a hand-over."""
     row, policy = candidate.row, candidate.escalation.policy
     capabilities = tx.deps.capabilities(row.channel)
@@ -116,17 +118,21 @@ def _is_crowded(tx: Transaction, crowd: _Crowd) -> bool:
     return bool(crowd.starting) or is_stormy or has_company
 
 
-def _take_others(tx: Transaction, crowded: Mapping[str, _Crowd], judge: Judge) -> tuple[NotificationFacts, ...]:
-    known = {each.row.id for crowd in crowded.values() for each in crowd.wanted}
-    found = tx.ledger.work.claim_lanes(crowded, known, now=tx.now, limit=_most(tx))
+def take_others(
+    tx: Transaction, wanted: Sequence[Candidate], judge: Judge
+) -> tuple[tuple[NotificationFacts, ...], Mapping[str, Sequence[Candidate]]]:
+    """Claim the other pages of some pages' lanes that are due or wait; return them all, and by lane those that may be bundled."""
+    others: dict[str, list[Candidate]] = defaultdict(list)
+    known = {each.row.id for each in wanted}
+    found = tx.ledger.work.claim_lanes({each.lane for each in wanted}, known, now=tx.now, limit=most(tx))
     with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is judged
         tx.ledger.escalations.load_pages(found)
     for row in found:
         with blaming(row):
             candidate = judge(row)
-            if candidate and candidate.lane == row.lane and _is_bundled(tx, candidate):  # another address may be used now
-                crowded[row.lane].others.append(candidate)
-    return found
+            if candidate and candidate.lane == row.lane and is_bundled(tx, candidate):  # another address may be used now
+                others[row.lane].append(candidate)
+    return found, others
 
 
 def _lock(tx: Transaction, channel: str, crowded: Mapping[str, _Crowd]) -> None:
@@ -163,7 +169,7 @@ def _leave_lane(tx: Transaction, crowd: _Crowd, leaving: Leaving) -> Iterator[Se
     _save(tx, crowd, waiting, is_beat=is_beat)
     for call in calls.values():
         call.sort(key=lambda each: bundle.order(each.row))
-        yield from (call[start : start + _most(tx)] for start in range(0, len(call), _most(tx)))
+        yield from (call[start : start + most(tx)] for start in range(0, len(call), most(tx)))
 
 
 def _patience(tx: Transaction, candidate: Candidate, crowd: _Crowd, beat: timedelta) -> timedelta:
@@ -191,11 +197,11 @@ def _save(tx: Transaction, crowd: _Crowd, waiting: Sequence[tuple[Candidate, dat
     for each, until in waiting:
         if each.row.waits_until is None or each.row.due_at is None or each.row.due_at <= tx.now:
             lane, due_at = lanes.add_waiting(lane, until, now=tx.now)
-            _postpone(tx, each, due_at=due_at, until=until)
+            postpone(tx, each, due_at=due_at, until=until)
     tx.ledger.lanes.save(crowd.lane, lane)
 
 
-def _postpone(tx: Transaction, candidate: Candidate, *, due_at: datetime, until: datetime) -> None:
+def postpone(tx: Transaction, candidate: Candidate, *, due_at: datetime, until: datetime) -> None:
     """Let a page wait; the log says so once."""
     row = candidate.row
     with blaming(row):
@@ -206,5 +212,6 @@ def _postpone(tx: Transaction, candidate: Candidate, *, due_at: datetime, until:
             tx.ledger.save(row, after)
 
 
-def _most(tx: Transaction) -> int:
+def most(tx: Transaction) -> int:
+    """Return how many pages one message carries at most."""
     return _SETS * tx.deps.set_size

@@ -297,8 +297,7 @@ def _forget_codes(tx: Transaction, limit: int) -> None:
 
 
 def _stop_waiting(tx: Transaction, limit: int) -> None:
-    if not tx.deps.is_bundling:
-        tx.ledger.notifications.stop_waiting(now=tx.now, limit=limit)
+    tx.ledger.notifications.stop_waiting(tx.deps.calling, is_bundling=tx.deps.is_bundling, now=tx.now, limit=limit)
 
 
 def _mark_rung(tx: Transaction, due: Sequence[Due]) -> None:

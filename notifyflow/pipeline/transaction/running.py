@@ -177,7 +177,9 @@ class Transaction:
         is_new = event in ("acknowledged", "resolved")
         for attempt in after.attempts:
             is_on_its_way = attempt.result is Result.ACCEPTED and attempt.started_at > self.now - _RECALLED_WITHIN
-            is_just_accepted = attempt.id in running and attempt.state is AttemptState.RECORDED
+            is_just_accepted = (
+                attempt.id in running and attempt.state is AttemptState.RECORDED and not attempt.is_sent_with_another
+            )
             if not is_on_its_way or not (is_new or (is_just_accepted and self._is_acknowledged_or_resolved(after))):
                 continue
             if attempt.sent_with is None and attempt.provider_ref:

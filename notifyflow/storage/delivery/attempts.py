@@ -143,6 +143,10 @@ class Attempts(Repository):
         is_it = (AttemptRow.id == attempt.attempt_id) & (AttemptRow.times_polled == attempt.times_polled)
         return bool(self._unit.execute(AttemptRow.update(times_polled=times).where(is_it)))
 
+    def numbers_taken(self, lanes: Sequence[str], *, now: datetime) -> Mapping[str, datetime]:
+        """Return when the call under way in each of some lanes counts as over; a lane without one is left out; not locked."""
+        return {row["lane"]: row["until"] for row in self._unit.rows(_NUMBERS_TAKEN(now, lanes))}
+
     def calls_to_ask(self, providers: Collection[str], *, now: datetime, within: timedelta, limit: int) -> tuple[CallToAsk, ...]:
         """Find calls of some providers that count as over ``within`` some time unless a report says more; not locked."""
         found = self._unit.rows(_CALLS_TO_ASK(now, now + within, sorted(providers), limit))
@@ -267,6 +271,14 @@ _NAMED_IN_CALL = Statement(
     lambda param: select_refs(_is_in_call(param) & (AttemptRow.is_named == SQL("TRUE"))).order_by(AttemptRow.position)
 )
 _COUNT_IN_CALL = Statement(_count_in_call)
+_NUMBERS_TAKEN = Statement(
+    lambda param: (
+        AttemptRow.select(NotificationRow.lane, fn.MAX(AttemptRow.over_at).alias("until"))
+        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+        .where(AttemptRow.over_at > param(AttemptRow.over_at), param.any_of(NotificationRow.lane))
+        .group_by(NotificationRow.lane)
+    )
+)
 _CALLS_TO_ASK = Statement(_calls_to_ask)
 _CALLS_TO_RECALL = Statement(_calls_to_recall)
 _EXPIRED_LEASES = Statement(

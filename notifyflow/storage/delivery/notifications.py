@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 
-from peewee import IntegerField, Select
+from peewee import SQL, EnclosedNodeList, IntegerField, NodeList, Select, fn
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
@@ -15,7 +15,7 @@ from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED, UR
 from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
 from notifyflow.storage.session.statements import Parameters, Statement
-from notifyflow.storage.tables import EscalationRow, NotificationRow
+from notifyflow.storage.tables import AttemptRow, EscalationRow, NotificationRow
 
 
 def _earlier(param: Parameters) -> Select:
@@ -52,6 +52,26 @@ def _due(*, is_urgent: bool) -> Statement:
 _DUE = {each: _due(is_urgent=each) for each in (True, False)}
 
 
+def _waiting_in_vain(*, is_bundling: bool) -> Statement:
+    def build(param: Parameters) -> Select:
+        called = NotificationRow.alias()
+        is_waiting = (NotificationRow.waits_until > param(NotificationRow.waits_until)) & (
+            NotificationRow.due_at > param(NotificationRow.due_at)
+        )
+        under_way = (
+            AttemptRow.select(SQL("1"))
+            .join(called, on=(called.id == AttemptRow.notification_id))
+            .where(called.lane == NotificationRow.lane, AttemptRow.over_at > param(AttemptRow.over_at))
+        )
+        may_call = ~fn.EXISTS(under_way) & param.any_of(NotificationRow.channel)
+        is_other = NodeList((SQL("NOT"), EnclosedNodeList((param.any_of(NotificationRow.channel),)))) if not is_bundling else None
+        query = select(NotificationFacts, QUEUED, is_waiting, may_call if is_other is None else may_call | is_other)
+        return query.order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
+
+    return Statement(build)
+
+
+_WAITING_IN_VAIN = {each: _waiting_in_vain(is_bundling=each) for each in (True, False)}
 _DUE_OF = Statement(
     lambda param: select(
         NotificationFacts, param.any_of(NotificationRow.id), QUEUED, NotificationRow.due_at <= param(NotificationRow.due_at)
@@ -158,11 +178,18 @@ class Notifications(MachineRepository[NotificationFacts]):
             paused_until = now if DeferralReason.PAUSE in why else row.paused_until
             self._unit.save(row, replace(row, due_at=now, rung_at=None, paused_until=paused_until))
 
-    def stop_waiting(self, *, now: datetime, limit: int) -> None:
-        """Make notifications that wait for others due now."""
-        is_waiting = QUEUED & (NotificationRow.due_at > now) & NotificationRow.waits_until.is_null(is_null=False)
-        query = select(NotificationFacts, is_waiting).order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(limit)
-        for row in self._unit.read(NotificationFacts, self._unit.locked(query, skips_locked=True)):
+    def stop_waiting(self, calling: Collection[str], *, is_bundling: bool, now: datetime, limit: int) -> None:
+        """Make those due now that need not wait any more, since no call to their number is under way, or bundling is off.
+
+        Args:
+            calling: The channels that ring a phone, on which only the call under way is waited for.
+            is_bundling: Whether others are waited for on the other channels.
+            now: The instant.
+            limit: How many at most.
+        """
+        channels = [sorted(calling)] if is_bundling else [sorted(calling)] * 2
+        search = _WAITING_IN_VAIN[is_bundling](now, now, now, *channels, limit)
+        for row in self._unit.read(NotificationFacts, self._unit.locked(search, skips_locked=True)):
             self._unit.save(row, replace(row, due_at=now, rung_at=None))
 
     def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
