@@ -144,7 +144,7 @@ class HandledReply:
         notice: The mark that every message shows.
         is_withheld: Whether no response may be sent: the delivery mode excludes the number, it sent STOP, or it has used up its
             responses.
-        acknowledged: In a call about several incidents, how many of them the pressed key covers and are acknowledged.
+        acknowledged: In a call about several incidents, how many of them are acknowledged by now.
         content: The content of the call, to go on with it or to repeat it; None if it cannot be read.
     """
 

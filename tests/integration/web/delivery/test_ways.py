@@ -106,7 +106,6 @@ def system(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[System]:
             "NOTIFYFLOW_DRAIN_S": "0",
             "NOTIFYFLOW_BUNDLING": "false",  # otherwise the third text within a minute waits for others
             "NOTIFYFLOW_NOTICE": "",
-            "NOTIFYFLOW_BUNDLING": "false",  # a third page within a minute does not wait for others
             **more,
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow, served(flow.asgi(), listening):
