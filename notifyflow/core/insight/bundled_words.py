@@ -30,5 +30,8 @@ def waiting_for(channel: str) -> str:
 
 
 def waits(channel: str, wait: timedelta) -> str:
-    """Return that a page waits, and for how long at most: ``waits up to 40 s for others``."""
+    """Return for what a page waits, and how long at most.
+
+    Such as ``waits up to 40 s for others`` or ``waits up to 2 m for the call under way``.
+    """
     return f"waits up to {text.span(timedelta(seconds=-(-wait // timedelta(seconds=1))))} for {waiting_for(channel)}"
