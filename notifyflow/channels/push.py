@@ -51,7 +51,7 @@ class Sns(AwsProvider):
         """Return the message: a payload for each platform, as JSON within JSON, below the 4 KB limit of APNs and FCM."""
         title = cut(self._templates.render("push/title.txt.jinja", message.content), _TITLE_LIMIT)
         text = cut(self._templates.render("push/text.txt.jinja", message.content), _TEXT_LIMIT)
-        links = {"link": message.content.first_link, "url": message.content.url}
+        links = {"link": message.content.link, "url": message.content.url}
         data = {"attempt": message.attempt_id} | {name: url for name, url in links.items() if url and len(url) <= _URL_LIMIT}
         apple = {"aps": {"alert": {"title": title, "body": text}, "sound": "default"}, **data}
         google = {

@@ -163,11 +163,11 @@ def _bundles(templates: Templates, content: Content) -> Iterator[tuple[str, str 
     name = "sms/bundle.txt.jinja"
     counted = replace(content, title=content.counted)
     for each in (content, counted):
-        yield templates.render(name, each, is_short=False), content.first_link
+        yield templates.render(name, each, is_short=False), content.link
     text = ""
     for each in _shorter(counted):
         text = templates.render(name, each, is_short=True)
-        yield text, content.first_link
+        yield text, content.link
     if content.reply:
         yield text, None
 

@@ -22,7 +22,7 @@ from notifyflow.log import get_logger
 if TYPE_CHECKING:
     from notifyflow.channels.template_folder import TemplateFolder
 
-_PROPERTIES = ("action", "counted", "details", "first_link", "links", "look", "other_labels", "short_titles", "web_addresses")
+_PROPERTIES = ("action", "counted", "details", "links", "look", "other_labels", "short_titles", "web_addresses")
 FIELDS = (*(field.name for field in fields(Content)), *_PROPERTIES)
 OPTIONAL = ("slack/text.mrkdwn.jinja",)
 """Templates that operators may have, and that are not shipped."""

@@ -64,9 +64,5 @@ def bundle_of(
 def _line(content: Content) -> str:
     delayed = f", {content.delayed}" if content.delayed else ""
     told = f"{content.status_update or content.severity}: {text.cut(content.title, _TITLE_LIMIT)}, {content.occurred}{delayed}"
-    ways = (
-        text.cut(content.key, _KEY_LIMIT),
-        content.reply and f"reply {content.reply}",
-        content.link and f"acknowledge: {content.link}",
-    )
-    return " · ".join(filter(None, (told, *ways)))
+    way = content.link and f"acknowledge: {content.link}"
+    return " · ".join(filter(None, (told, text.cut(content.key, _KEY_LIMIT), way)))

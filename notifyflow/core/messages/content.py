@@ -74,11 +74,6 @@ class Content(Incident):
     unnamed: int = 0
 
     @property
-    def first_link(self) -> str | None:
-        """The link; in a bundle that has none that of the first incident, for channels that have room for one only."""
-        return self.bundled[0].link if self.bundled and not self.link else self.link
-
-    @property
     def counted(self) -> str:
         """In a bundle, how many incidents of each severity it is about: ``3 CRITICAL, 34 ERROR``."""
         return ", ".join(f"{count} {severity}" for severity, count in self.counts.items())

@@ -20,7 +20,7 @@ from tests.strategies import hostile_contents, severities, titles
 
 ALL = "https://page.example.com/a/" + "x" * 40
 PAGES = [
-    replace(SAMPLE, key="db-1", severity=Severity.ERROR, title="orders db is down", link="https://example.com/a/1", reply="12"),
+    replace(SAMPLE, key="db-1", severity=Severity.ERROR, title="orders db is down", link="https://example.com/a/1"),
     replace(
         SAMPLE,
         key="disk-2",
@@ -61,7 +61,7 @@ def test_it_says_how_many_waited_since_when_and_has_nothing_of_only_one() -> Non
     assert (BOTH.severity, BOTH.url, BOTH.labels, BOTH.details, BOTH.unnamed) == (Severity.ERROR, None, {}, {}, 0)
     assert (BOTH.link, BOTH.reply, BOTH.delayed, BOTH.action) == (ALL, "ALL 42", "delayed 7 m", "Acknowledge all 2")
     assert BOTH.body.splitlines() == [
-        "ERROR: orders db is down, Wed 25 Nov 03:14 CET · db-1 · reply 12 · acknowledge: https://example.com/a/1",
+        "ERROR: orders db is down, Wed 25 Nov 03:14 CET · db-1 · acknowledge: https://example.com/a/1",
         "WARNING: disk is full, Tue 24 Nov 23:50 CET, delayed 7 m · disk-2 · acknowledge: https://example.com/a/2",
     ]
 
@@ -75,7 +75,7 @@ def test_the_counts_are_of_all_and_what_is_not_named_is_a_number() -> None:
 
 
 def test_without_links_each_line_has_its_key() -> None:
-    bare = [replace(each, link=None, reply="") for each in PAGES]
+    bare = [replace(each, link=None) for each in PAGES]
     content = bundle_of(bare, named=20, oldest=bare[0])
     assert content.body.startswith("ERROR: orders db is down, Wed 25 Nov 03:14 CET · db-1\n")
     assert (content.link, content.reply) == (None, "")
@@ -178,10 +178,9 @@ def test_words_give_way_to_the_titles_and_the_link_to_the_reply(reply: str) -> N
     assert (ALL in text) is not bool(reply)
 
 
-def test_without_its_own_link_a_text_says_whose_it_has() -> None:
-    text = SNS_SMS.text(bundle_of(PAGES, named=3, oldest=PAGES[1]))
-    assert text.splitlines()[1:3] == ["orders db is down (reply 12)", "disk is full"]
-    assert text.splitlines()[-2:] == ["The link is for the first:", "https://example.com/a/1"]
+def test_without_a_link_and_a_reply_a_text_counts_and_names() -> None:
+    bare = [replace(each, link=None) for each in PAGES]
+    assert SNS_SMS.text(bundle_of(bare, named=3, oldest=PAGES[1])).splitlines()[1:3] == ["orders db is down", "disk is full"]
 
 
 def shown(text: str) -> list[Content]:
