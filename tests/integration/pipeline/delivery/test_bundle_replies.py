@@ -13,6 +13,7 @@ from notifyflow.core.delivery.model import IncidentState, NotificationState, Rec
 from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.core.messages.links import Subject
 from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply, write_response
+from notifyflow.core.messages.segments import count
 from notifyflow.errors import InvalidLink, StorageUnavailable
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction.ports import Claimed, Transactions
@@ -22,6 +23,7 @@ from notifyflow.storage.store import Store
 from tests.builders import BUSY, START, a_recipient, an_incident
 from tests.damage import Damage, damaged, release_all
 from tests.driver import Driver
+from tests.renderers import SMS
 
 OPEN, ACKNOWLEDGED = IncidentState.OPEN, IncidentState.ACKNOWLEDGED
 OURS, HERS = "+15005550006", "+15005550011"
@@ -369,3 +371,33 @@ def test_a_button_acknowledges_up_to_the_severity_that_its_message_showed(driver
 
     assert [press(Severity.ERROR), driver.status().facts.state] == [Effect.RISEN, OPEN]
     assert [press(Severity.CRITICAL), driver.status().facts.state] == [Effect.ACKNOWLEDGED, ACKNOWLEDGED]
+
+
+def test_twenty_cyrillic_incidents_leave_in_few_texts_that_count_them_all_and_a_reply_acknowledges_them(driver: Driver) -> None:
+    keys = [f"db-{number}" for number in range(20)]
+    for key in keys:
+        incident = an_incident(key, title=f"База данных заказов {key} не отвечает на запросы", severity=Severity.ERROR)
+        driver.notify(incident, a_recipient("ada", sms=HERS), policy=TEXTS)
+        driver.deliver()
+        driver.note_sweep(driver.clock.at + timedelta(seconds=0.1))
+    driver.pass_time(minutes=2)
+    calls = driver.sent("sms")
+    assert [len(call.attempts) for call in calls] == [1, 1, 18]
+    together = calls[-1].message.content
+    first, *lines = SMS.text(together).splitlines()
+    assert (first, count(SMS.text(together))) == ("18 incidents: 18 ERROR", 3)
+    assert lines == [
+        "База данных заказов db-2 не от...",
+        "База данных...",
+        "База данных...",
+        "and 15 more",
+        f"Reply {together.reply} to acknowledge.",
+        together.link,
+    ]
+    replies = [call.message.content.reply for call in calls]
+    assert replies == ["1", "11", "ALL 12"]
+    say(driver, "12", is_all=True)
+    assert [key for key in keys if driver.status(key).facts.state is OPEN] == keys[:2]
+    say(driver, "11")
+    say(driver)
+    assert set(states(driver, keys)) == {ACKNOWLEDGED}
