@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
@@ -151,9 +151,11 @@ def _lock(tx: Transaction, channel: str, crowded: Mapping[str, _Crowd]) -> None:
 def _leave_lane(tx: Transaction, crowd: _Crowd, leaving: Leaving) -> Iterator[Sequence[Candidate]]:
     """Yield the calls that leave a lane now; let the others wait."""
     beat = tx.deps.capabilities(crowd.wanted[0].row.channel).beat
+    present = (*crowd.wanted, *crowd.others)
+    earlier = _earlier(tx, crowd, [each.row for each in present])
     everyone = [
-        (each, *lanes.departure(each.row, crowd.lane, crowd.arrivals, _patience(tx, each, crowd, beat), now=tx.now))
-        for each in (*crowd.wanted, *crowd.others)
+        (each, *lanes.departure(each.row, crowd.lane, crowd.arrivals, lanes.patience(each.row, pages, beat), now=tx.now))
+        for each, pages in zip(present, earlier, strict=True)
     ]
     ways = {departure for _, departure, _ in everyone}
     is_beat, is_together = Departure.WITH_ALL in ways, not ways.isdisjoint((Departure.WITH_ALL, Departure.TOGETHER))
@@ -172,11 +174,14 @@ def _leave_lane(tx: Transaction, crowd: _Crowd, leaving: Leaving) -> Iterator[Se
         yield from (call[start : start + most(tx)] for start in range(0, len(call), most(tx)))
 
 
-def _patience(tx: Transaction, candidate: Candidate, crowd: _Crowd, beat: timedelta) -> timedelta:
-    row = candidate.row
-    is_later_tier = crowd.lane is not None and row.severity is Severity.CRITICAL and (row.tier or 0) > 1 and not row.attempts
-    earlier = tx.ledger.notifications.of(row.escalation_id) if is_later_tier else ()
-    return lanes.patience(row, earlier, beat)
+def _earlier(tx: Transaction, crowd: _Crowd, rows: Sequence[NotificationFacts]) -> Iterator[Sequence[NotificationFacts]]:
+    """Yield for each row the pages of its escalation, if what they have waited counts for it."""
+    counts = [
+        crowd.lane is not None and row.severity is Severity.CRITICAL and (row.tier or 0) > 1 and not row.attempts for row in rows
+    ]
+    tx.ledger.notifications.load({row.escalation_id for row, is_later in zip(rows, counts, strict=True) if is_later})
+    for row, is_later in zip(rows, counts, strict=True):
+        yield tx.ledger.notifications.of(row.escalation_id) if is_later else ()
 
 
 def _call(candidate: Candidate, *, is_together: bool) -> Hashable:

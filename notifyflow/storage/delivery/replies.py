@@ -163,18 +163,24 @@ class Replies(Repository):
         Returns:
             Whether it was allowed until now.
         """
+        self._unit.unlocked.clear()
         return self._unit.insert_once(OptOutRow, {"our_number": our_number, "number": number, "at": at})
 
     def opt_in(self, our_number: str, number: str) -> None:
         """Store that our number may text a number again."""
+        self._unit.unlocked.clear()
         self._unit.execute(OptOutRow.delete().where(OptOutRow.our_number == our_number, OptOutRow.number == number))
 
     def opt_outs(self, number: str, our_numbers: Collection[str]) -> frozenset[str]:
         """Return our numbers that may not text a number."""
-        query = OptOutRow.select(OptOutRow.our_number).where(
-            OptOutRow.number == number, OptOutRow.our_number.in_(list(our_numbers))
-        )
-        return frozenset(row["our_number"] for row in self._unit.rows(query))
+        key = "opt-outs", number, *sorted(our_numbers)
+        if key not in self._unit.unlocked:
+            query = OptOutRow.select(OptOutRow.our_number).where(
+                OptOutRow.number == number, OptOutRow.our_number.in_(list(our_numbers))
+            )
+            self._unit.unlocked[key] = frozenset(row["our_number"] for row in self._unit.rows(query))
+        found: frozenset[str] = self._unit.unlocked[key]
+        return found
 
     def note_texted(self, number: str, recipient_id: str, *, at: datetime) -> None:
         """Store that a text goes to a number: from then on the number is known, and its replies count."""

@@ -201,6 +201,24 @@ def test_status_updates_leave_together_in_a_message_of_their_own(driver: Driver)
     assert {row.state for key in numbered(1, 6) for row in driver.status_updates("ben", key)} == {SENT}
 
 
+def test_a_message_of_many_costs_few_statements_more(driver: Driver, counted: list[str]) -> None:
+    texting = {"replying": frozenset({("sms", "the sms provider")}), "senders": {"sms": {"the sms provider": "+15550001"}}}
+    driver.deps = replace(driver.deps, **texting)
+    needed = []
+    for number, count in enumerate((4, 40)):
+        person = a_recipient(f"p{number}", "sms")
+        for key in range(count):
+            driver.notify(an_incident(f"{number}-{key}", severity=CRITICAL), person)
+            driver.deliver()
+            driver.note_sweep(driver.clock.at + timedelta(seconds=0.1))
+        driver.note_sweep(driver.clock.at + timedelta(seconds=30))
+        counted.clear()
+        (call,) = driver.claim("sms")
+        needed.append(len(counted))
+        assert len(call.attempts) == count - 2
+    assert needed[1] <= needed[0]
+
+
 def test_lanes_are_deleted_when_their_storm_is_long_over(driver: Driver) -> None:
     deliver_each(driver, *numbered(1, 4))
     driver.pass_time(minutes=2)
