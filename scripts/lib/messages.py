@@ -13,7 +13,7 @@ from notifyflow import Incident, Severity
 from notifyflow.core.delivery.model import Contact, Kind
 from notifyflow.core.messages import failures
 from notifyflow.core.messages.bundle_words import bundle_of
-from notifyflow.core.messages.content import Content, compose
+from notifyflow.core.messages.content import Content, compose, untitled
 from notifyflow.core.messages.segments import count
 from tests.renderers import PUSH, SLACK, SMS, TEAMS, VOICE, a_message, mail_of
 
@@ -77,6 +77,8 @@ def _contents(reply: str, names: int) -> Iterator[tuple[str, Content]]:
         yield "status update, resolved", _compose(incident, status_update="resolved", is_resolved=True, **update)
     for severity in (Severity.CRITICAL, Severity.WARNING):
         yield "operations", _compose(_operations(severity), **page)
+    way = {"link": LINK, "reply": reply, "ops_contact": "ops@example.com"}
+    yield "page that cannot be shown", untitled(ADA, key="0192f0c4a1b27c3d", severity=Severity.CRITICAL, at=AT, **way)
     changes = ({"status_update": "resolved", "is_resolved": True}, {"status_update": "Ben acknowledged it"})
     updates = [_compose(each, **update, **change) for each, change in zip(STORM, changes * len(STORM), strict=False)]
     yield "bundle of status updates", bundle_of(updates, named=names, oldest=updates[0])
