@@ -15,6 +15,7 @@ from notifyflow.core.messages import failures
 from notifyflow.core.messages.bundle_words import bundle_of
 from notifyflow.core.messages.content import Content, compose, untitled
 from notifyflow.core.messages.segments import count
+from tests.capabilities import CAPABILITIES
 from tests.renderers import PUSH, SLACK, SMS, TEAMS, VOICE, a_message, mail_of
 
 AT = datetime(2026, 11, 25, 2, 14, 3, tzinfo=UTC)
@@ -53,16 +54,13 @@ STORM = tuple(
 )
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 UPDATED = ("email", "slack", "teams")
-SHORT = ("push", "sms")
 _template = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("message.html")
 
 
 def messages() -> Iterator[tuple[str, str, str, str]]:
     """Yield channel, occasion, severity and HTML of each message; not all channels carry status updates."""
     for channel in CHANNELS:
-        for occasion, content in _contents(reply="ACK 7" if channel == "sms" else "", names=3 if channel in SHORT else 20):
-            if content.bundled and channel == "voice":  # a call says several incidents one by one
-                continue
+        for occasion, content in _contents(reply="ACK 7" if channel == "sms" else "", names=CAPABILITIES[channel].names):
             if content.kind is Kind.PAGE or channel in UPDATED:
                 yield channel, occasion, str(content.severity), _draw(channel, content)
 

@@ -31,7 +31,7 @@ GALLERY = Path("docs/_build/gallery")
 PHONE, DESKTOP, WINDOW = 390, 1100, 800
 IN_DOCS = {
     **{f"{channel} page CRITICAL": channel for channel in ("email", "slack", "teams", "push", "sms", "voice")},
-    **{f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("push", "sms")},
+    **{f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("push", "sms", "voice")},
     "web acknowledge": "acknowledge",
     "web acknowledged": "acknowledged",
     "web bundle": "bundle",
