@@ -41,7 +41,7 @@ from notifyflow.pipeline.delivery.calls import describe_key
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.operations import add_notice
 from notifyflow.pipeline.delivery.outbox import join
-from notifyflow.pipeline.delivery.receive import Received, receive_all
+from notifyflow.pipeline.delivery.receive import Bundled, Received, apply_to_all, receive_all
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.group_commit import GroupCommit
@@ -110,7 +110,7 @@ class Service:
         self.explain = explain
         self.rosters = Rosters(store, use_cases, _directory_file(use_cases, policies, directory))
         self._integrations = Integrations(use_cases, Routes(use_cases.deps, policies, self.rosters).route)
-        self._receipts: GroupCommit[Received, ReceiptMatch] = GroupCommit(
+        self._receipts: GroupCommit[Received, ReceiptMatch | Bundled] = GroupCommit(
             partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )
         self._submissions = Submissions(use_cases, within=store.within)
@@ -197,7 +197,8 @@ class Service:
         Returns:
             The state of the incident if the receipt reports a pressed key; otherwise None.
         """
-        fate = self._receipts.commit(Received(receipt, raw))
+        stored = self._receipts.commit(Received(receipt, raw))
+        fate = self._use_cases.run(apply_to_all, stored) if isinstance(stored, Bundled) else stored
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
         _log.info("app.receipt_received", **ids, code=receipt.code, fate=fate.value)
         return describe_key(self._deps, receipt) if receipt.is_key_press else None

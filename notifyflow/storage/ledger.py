@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from notifyflow.storage.delivery.attempts import AttemptRef, Attempts, AttemptToPoll, CallToAsk
 from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.delivery.idempotency import StoredResponses
-from notifyflow.storage.delivery.inbox import Inbox
+from notifyflow.storage.delivery.inbox import Arrived, Inbox
 from notifyflow.storage.delivery.incidents import Contacts, Incidents
 from notifyflow.storage.delivery.intervals import Intervals
 from notifyflow.storage.delivery.lanes import Lanes
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = [
+    "Arrived",
     "AttemptRef",
     "AttemptToPoll",
     "CallToAsk",

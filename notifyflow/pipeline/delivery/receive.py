@@ -1,5 +1,8 @@
 """Applies receipts, a set at a time: stores them in the inbox, moves notifications, acknowledges when key 1 was pressed.
 
+A receipt of a call that carried several attempts waits in the inbox until each of them has it, so that a crash or a damaged row
+in between costs no other row its receipt.
+
 It also finds the attempts whose status is to be polled now; the polling itself is done outside any transaction.
 """
 
@@ -14,15 +17,13 @@ from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.model import EscalationState, IncidentState, Receipt, Via
 from notifyflow.core.messages.keys import for_title
 from notifyflow.core.messages.replies import Choice, Effect, HandledReply
+from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline.delivery import acknowledge, decisions, outages, provider_health, status_updates
-from notifyflow.pipeline.transaction import use_case
-from notifyflow.pipeline.transaction.ports import Committed, Dependencies, ReceiptMatch
+from notifyflow.pipeline.transaction import set_aside, use_case
+from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, ReceiptMatch
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, keep_apart
-from notifyflow.storage.ledger import AttemptRef, AttemptToPoll
-
-Carried = Mapping[str, Sequence[AttemptRef]]
-"""The attempts that a call carried, by the attempt that made the call."""
+from notifyflow.storage.ledger import Arrived, AttemptRef, AttemptToPoll
 
 AHEAD = timedelta(seconds=15)
 """How long before its receipt is overdue an attempt is first polled, so that the response comes in time."""
@@ -44,22 +45,87 @@ class Received:
     raw: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A receipt of a call, for one of the attempts that it carried."""
+
+    ref: AttemptRef
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Bundled:
+    """A stored receipt of a call that carried several attempts: ``apply_to_all`` applies it to each of them.
+
+    Attributes:
+        refs: The attempts.
+    """
+
+    receipt: Receipt
+    refs: tuple[AttemptRef, ...]
+
+    @property
+    def ref(self) -> AttemptRef:
+        """The attempt that made the call."""
+        return next(each for each in self.refs if not each.is_sent_with_another)
+
+
 def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[ReceiptMatch]:
     """Store and apply one receipt; see ``receive_all``."""
-    return receive_all(deps, [Received(receipt, raw)]).only()
+    stored, follow_ups = receive_all(deps, [Received(receipt, raw)]).only()
+    if not isinstance(stored, Bundled):
+        return Committed(stored, follow_ups)
+    applied = apply_to_all(deps, stored)
+    return Committed(applied.value, follow_ups + applied.follow_ups)
 
 
-def receive_all(deps: Dependencies, received: Sequence[Received]) -> SetResult[ReceiptMatch]:
-    """Store and apply receipts, in one transaction.
+def receive_all(deps: Dependencies, received: Sequence[Received]) -> SetResult[ReceiptMatch | Bundled]:
+    """Store and apply receipts, in one transaction; one of a call that carried several is only stored.
 
     Returns:
-        For each, whether it matched an attempt, was repeated, waits for its send to be recorded, or is foreign; or its own error.
+        For each, whether it matched an attempt, was repeated, waits for its send to be recorded, or is foreign; what is to be
+            applied next; or its own error.
 
     Raises:
         CommitUnknown: When it is unknown whether they are stored.
         StorageUnavailable: When the database does not answer in time; nothing was stored.
     """
     return _RECEIVE.run(deps, received)
+
+
+def apply_to_all(deps: Dependencies, bundled: Bundled) -> Committed[ReceiptMatch]:
+    """Apply a stored receipt to all attempts of its call, in sets; only after the last one it ceases to wait in the inbox.
+
+    Returns:
+        Whether all have it; otherwise a later sweep applies it again, which changes nothing for those that have it.
+    """
+    errors: list[Exception] = []
+    follow_ups = NOTHING
+    try:
+        applied = _PARTS.run(deps, [_Part(ref, bundled.receipt) for ref in bundled.refs])
+        follow_ups = applied.follow_ups
+        if applied.interruption is not None:
+            raise applied.interruption
+        errors += [each for each in applied.results if isinstance(each, Exception)]
+        if not errors:
+            settled = use_case.run(deps, lambda tx: _match(tx, [(bundled.receipt, bundled.ref)]))
+            return Committed(ReceiptMatch.MATCHED, follow_ups + settled.follow_ups)
+    except use_case.DAMAGE as error:
+        errors.append(error)
+    follow_ups += sum((use_case.follow_ups_of(each) for each in errors if isinstance(each, CommitUnknown)), NOTHING)
+    if damage := next(filter(set_aside.is_damage, errors), None):  # the others have it, and need not get it again at once
+        follow_ups += use_case.put_aside(deps, set_aside.blamed(("receipt", bundled.receipt.event_id), damage))
+    return Committed(ReceiptMatch.WAITING, follow_ups)
+
+
+def apply_missed(deps: Dependencies, missed: Sequence[Receipt]) -> SetResult[None]:
+    """Apply waiting receipts of known attempts, unless another process does; returns and raises as ``receive_all``."""
+    done = _MISSED.run(deps, missed)
+    follow_ups = done.follow_ups
+    for each in done.results if done.interruption is None else ():
+        if isinstance(each, Bundled):
+            follow_ups += apply_to_all(deps, each).follow_ups
+    return SetResult(tuple(each if isinstance(each, Exception) else None for each in done.results), follow_ups, done.interruption)
 
 
 def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply:
@@ -84,8 +150,15 @@ def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply
 
 
 def match_waiting(tx: Transaction, told: Sequence[tuple[AttemptRef, str | None]]) -> dict[str, list[Receipt]]:
-    """Match receipts that waited for an attempt's provider id, before any lock is taken; return them by attempt."""
-    new = {(ref.provider, provider_ref): ref for ref, provider_ref in told if provider_ref and not ref.provider_ref}
+    """Match receipts that waited for an attempt's provider id, before any lock is taken; return them by attempt.
+
+    Those of a call that carried several are left to the next sweep.
+    """
+    new = {
+        (ref.provider, provider_ref): ref
+        for ref, provider_ref in told
+        if provider_ref and not ref.provider_ref and ref.sent_with is None
+    }
     waiting = tx.ledger.inbox.waiting(*zip(*new, strict=True)) if new else ()
     matched: dict[str, list[Receipt]] = defaultdict(list)
     for receipt, ref in _match(tx, [(each, new.get((each.provider, each.provider_ref or ""))) for each in waiting]):
@@ -105,34 +178,27 @@ def has_acknowledgement(receipts: Iterable[Receipt]) -> bool:
     return any(each.is_acknowledgement for each in receipts)
 
 
-def find_carried(tx: Transaction, refs: Iterable[AttemptRef]) -> Carried:
-    """Find the other attempts that the calls of some attempts carried; their receipts apply to these, too."""
-    found: dict[str, list[AttemptRef]] = defaultdict(list)
-    if calls := [ref.attempt_id for ref in refs if ref.sent_with == ref.attempt_id]:
-        for each in tx.ledger.attempts.sent_with(calls):
-            found[each.sent_with or ""].append(each)
-    return found
+def _find_bundled(tx: Transaction, found: Iterable[tuple[Receipt, AttemptRef | None]]) -> dict[Receipt, Bundled]:
+    """Find the receipts of calls that carried several attempts, with all attempts of these calls."""
+    calls = {receipt: ref.attempt_id for receipt, ref in found if ref is not None and ref.sent_with == ref.attempt_id}
+    carried: dict[str | None, list[AttemptRef]] = defaultdict(list)
+    for each in tx.ledger.attempts.carried(sorted(set(calls.values()))) if calls else ():
+        carried[each.sent_with].append(each)
+    return {receipt: Bundled(receipt, tuple(carried[call])) for receipt, call in calls.items()}
 
 
 def lock_all(
-    tx: Transaction,
-    found: Sequence[tuple[AttemptRef, Sequence[Receipt]]],
-    carried: Carried,
-    *,
-    others: Collection[AttemptRef] = (),
+    tx: Transaction, found: Sequence[tuple[AttemptRef, Sequence[Receipt]]], *, others: Collection[AttemptRef] = ()
 ) -> None:
     """Lock and load the rows for receipts and other attempts; the incidents that the receipts acknowledge come first."""
-    all_found = [(each, receipts) for ref, receipts in found for each in (ref, *carried.get(ref.attempt_id, ()))]
-    tx.ledger.incidents.lock_many({ref.incident_id for ref, receipts in all_found if has_acknowledgement(receipts)})
-    decisions.load(tx, [*others, *(ref for ref, _ in all_found)])
+    tx.ledger.incidents.lock_many({ref.incident_id for ref, receipts in found if has_acknowledgement(receipts)})
+    decisions.load(tx, [*others, *(ref for ref, _ in found)])
 
 
-def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt], carried: Carried) -> None:
-    """Apply matched receipts to an attempt and the others of its call; acknowledgements first, so that no other opens a tier."""
-    in_order = sorted(receipts, key=lambda each: not each.is_acknowledgement)
-    for each in (ref, *carried.get(ref.attempt_id, ())):
-        for receipt in in_order:
-            _apply(tx, each, replace(receipt, provider_ref=None) if each.is_sent_with_another else receipt)
+def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]) -> None:
+    """Apply matched receipts to an attempt; acknowledgements first, so that no other opens a tier."""
+    for receipt in sorted(receipts, key=lambda each: not each.is_acknowledgement):
+        _apply(tx, ref, receipt)
 
 
 def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
@@ -152,7 +218,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
     tx.write(row, moved, attempt=ref.attempt_id, code=receipt.code, reason=receipt.reason)
     if incident is None:  # an acknowledgement opens no tier
         decisions.decide_page(tx, escalation, row, cause="received")
-    if receipt.is_our_fault and not ref.is_sent_with_another:
+    if receipt.is_our_fault and not ref.is_sent_with_another and moved.after != row:
         _report_our_fault(tx, ref, row.channel, receipt)
     if incident is not None:
         recipient_id = tx.ledger.escalations.get(ref.escalation_id).recipient_id
@@ -192,53 +258,71 @@ class _LoadedReceipts:
 
     Attributes:
         new: The receipts of new events, with their attempts, if known.
+        bundled: The receipts of calls that carried several attempts; nothing is locked for them.
         waited: The receipts that waited for the provider's id of an attempt; they are applied with its first receipt.
-        carried: The attempts that the calls carried.
     """
 
     new: Mapping[Received, AttemptRef | None]
+    bundled: Mapping[Receipt, Bundled]
     waited: dict[str, list[Receipt]]
-    carried: Carried
 
 
 def _load(tx: Transaction, received: Sequence[Received]) -> _LoadedReceipts:
     """Store all receipts, and lock and load the rows for decisions about their attempts; receipts first, then incidents."""
     refs = dict(zip(received, _attempt_refs(tx, [each.receipt for each in received]), strict=True))
     keep_apart([bool(ref and ref.is_operations) for ref in refs.values()])
-    stored = [(each.receipt, each.raw, None if ref is None else ref.attempt_id) for each, ref in refs.items()]
+    bundled = _find_bundled(tx, [(each.receipt, ref) for each, ref in refs.items()])
+    stored = [
+        Arrived(each.receipt, each.raw, None if ref is None else ref.attempt_id, is_applied=each.receipt not in bundled)
+        for each, ref in refs.items()
+    ]
     is_new = dict(zip(refs, tx.ledger.inbox.add_many(stored, at=tx.now), strict=True))
     tx.ledger.inbox.note_called_back([each.receipt for each in refs if not is_new[each] and not each.receipt.is_fetched])
     new = {each: ref for each, ref in refs.items() if is_new[each]}
-    matched = [(ref, each.receipt) for each, ref in new.items() if ref is not None]
-    waited = match_waiting(tx, [(ref, receipt.provider_ref) for ref, receipt in matched])
-    carried = find_carried(tx, [ref for ref, _ in matched])
-    lock_all(tx, [(ref, [receipt, *waited.get(ref.attempt_id, ())]) for ref, receipt in matched], carried)
-    return _LoadedReceipts(new, waited, carried)
+    alone = [(ref, each.receipt) for each, ref in new.items() if ref is not None and each.receipt not in bundled]
+    waited = match_waiting(tx, [(ref, receipt.provider_ref) for ref, receipt in alone])
+    lock_all(tx, [(ref, [receipt, *waited.get(ref.attempt_id, ())]) for ref, receipt in alone])
+    return _LoadedReceipts(new, bundled, waited)
 
 
-def _receive(tx: Transaction, loaded: _LoadedReceipts, received: Received) -> ReceiptMatch:
+def _receive(tx: Transaction, loaded: _LoadedReceipts, received: Received) -> ReceiptMatch | Bundled:
     if received not in loaded.new:
         return ReceiptMatch.REPEATED
     ref = loaded.new[received]
     if ref is None:
         return ReceiptMatch.WAITING if received.receipt.attempt_id is None else ReceiptMatch.FOREIGN
-    apply_receipts(tx, ref, [received.receipt, *loaded.waited.pop(ref.attempt_id, ())], loaded.carried)
+    if (bundled := loaded.bundled.get(received.receipt)) is not None:
+        return bundled
+    apply_receipts(tx, ref, [received.receipt, *loaded.waited.pop(ref.attempt_id, ())])
     return ReceiptMatch.MATCHED
 
 
-def _load_missed(tx: Transaction, missed: Sequence[Receipt]) -> tuple[Mapping[Receipt, AttemptRef], Carried]:
-    refs = _attempt_refs(tx, missed)
-    keep_apart([bool(ref and ref.is_operations) for ref in refs])
-    matched = dict(_match(tx, zip(missed, refs, strict=True)))
-    carried = find_carried(tx, matched.values())
-    lock_all(tx, [(ref, [receipt]) for receipt, ref in matched.items()], carried)
-    return matched, carried
+def _load_missed(tx: Transaction, missed: Sequence[Receipt]) -> Mapping[Receipt, AttemptRef | Bundled]:
+    found = list(zip(missed, _attempt_refs(tx, missed), strict=True))
+    keep_apart([bool(ref and ref.is_operations) for _, ref in found])
+    bundled = _find_bundled(tx, found)
+    matched = dict(_match(tx, [(receipt, ref) for receipt, ref in found if receipt not in bundled]))
+    lock_all(tx, [(ref, [receipt]) for receipt, ref in matched.items()])
+    return matched | bundled
 
 
-def _apply_missed(tx: Transaction, loaded: tuple[Mapping[Receipt, AttemptRef], Carried], receipt: Receipt) -> None:
-    matched, carried = loaded
-    if receipt in matched:
-        apply_receipts(tx, matched[receipt], [receipt], carried)
+def _apply_missed(tx: Transaction, loaded: Mapping[Receipt, AttemptRef | Bundled], receipt: Receipt) -> ReceiptMatch | Bundled:
+    match loaded.get(receipt):
+        case AttemptRef() as ref:
+            apply_receipts(tx, ref, [receipt])
+        case Bundled() as bundled:
+            return bundled
+    return ReceiptMatch.MATCHED
+
+
+def _load_parts(tx: Transaction, parts: Sequence[_Part]) -> None:
+    keep_apart([each.ref.is_operations for each in parts])
+    lock_all(tx, [(each.ref, [each.receipt]) for each in parts])
+
+
+def _apply_part(tx: Transaction, loaded: None, part: _Part) -> None:
+    """Apply a receipt to one attempt of its call; the provider's id belongs to the attempt that made it."""
+    _apply(tx, part.ref, replace(part.receipt, provider_ref=None) if part.ref.is_sent_with_another else part.receipt)
 
 
 def _blames(received: Received) -> tuple[str, ...] | None:
@@ -249,14 +333,21 @@ def _blames(received: Received) -> tuple[str, ...] | None:
 _RECEIVE = SetUseCase(
     "receive", _load, _receive, blames=_blames, counts_most=lambda received: received.receipt.is_acknowledgement
 )
-MISSED = SetUseCase(
+_MISSED = SetUseCase(
     "match",
     _load_missed,
     _apply_missed,
     blames=lambda receipt: ("receipt", receipt.event_id),
     counts_most=lambda receipt: receipt.is_acknowledgement,
 )
-"""Applies waiting receipts of known attempts, unless another process does."""
+_PARTS = SetUseCase(
+    "receive parts",
+    _load_parts,
+    _apply_part,
+    blames=lambda part: ("attempt", part.ref.attempt_id),
+    counts_most=lambda part: part.receipt.is_acknowledgement,
+    is_in_sets=True,
+)
 
 
 def find_attempts_to_poll(deps: Dependencies, providers: Collection[str], *, limit: int) -> tuple[AttemptToPoll, ...]:

@@ -10,7 +10,6 @@ from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, Notifi
 from notifyflow.core.delivery.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError
 from notifyflow.pipeline.delivery import decisions, outages, provider_health, receive
-from notifyflow.pipeline.delivery.receive import Carried
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, Lease
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, keep_apart
@@ -89,22 +88,16 @@ def _with_earlier_follow_ups(done: SetResult[None]) -> SetResult[None]:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Receipts:
-    """The receipts that waited for a provider's id, by attempt, and the other attempts of their calls."""
+def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> Mapping[str, Sequence[Receipt]]:
+    """Lock and load the rows for decisions about all attempts at once; receipts first, then incidents.
 
-    waited: Mapping[str, Sequence[Receipt]]
-    carried: Carried
-
-
-def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Receipts:
-    """Lock and load the rows for decisions about all attempts at once; receipts first, then incidents."""
+    Returns:
+        The receipts that waited for a provider's id, by attempt.
+    """
     refs = _refs([each.lease for each in recordings])
-    told = [(refs[each.lease.attempt_id], each.outcome.provider_ref) for each in recordings]
-    waited = receive.match_waiting(tx, [(ref, provider_ref) for ref, provider_ref in told if not ref.is_sent_with_another])
-    carried = receive.find_carried(tx, [refs[each] for each in waited])
-    receive.lock_all(tx, [(refs[each], some) for each, some in waited.items()], carried, others=refs.values())
-    return _Receipts(waited=waited, carried=carried)
+    waited = receive.match_waiting(tx, [(refs[each.lease.attempt_id], each.outcome.provider_ref) for each in recordings])
+    receive.lock_all(tx, [(refs[each], some) for each, some in waited.items()], others=refs.values())
+    return waited
 
 
 def _refs(leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
@@ -116,7 +109,7 @@ def _load_releases(tx: Transaction, releases: Sequence[Release]) -> None:
     decisions.load(tx, list(_refs([each.lease for each in releases]).values()))
 
 
-def _record(tx: Transaction, receipts: _Receipts, recording: Recording) -> None:
+def _record(tx: Transaction, receipts: Mapping[str, Sequence[Receipt]], recording: Recording) -> None:
     outcome, ref = recording.outcome, recording.lease.ref
     escalation, row, attempt = _lock(tx, recording.lease)
     moved = lifecycle.record(
@@ -130,14 +123,14 @@ def _record(tx: Transaction, receipts: _Receipts, recording: Recording) -> None:
         intervals=outages.intervals(tx, row) if outcome.retry_after_s and not recording.has_alternative else (),
     )
     tx.write(row, moved, attempt=attempt.id, result=outcome.result.value, code=outcome.code, reason=outcome.reason)
-    waited = receipts.waited.get(attempt.id, ())
+    waited = receipts.get(attempt.id, ())
     if not receive.has_acknowledgement(waited):  # the acknowledgement is applied first, and decides
         decisions.decide_page(tx, escalation, row, cause="recorded")
     if not ref.is_sent_with_another:  # one call reports its provider's health once
         provider_health.record_outcome(tx, row, ref.provider, outcome)
         if outcome.is_our_fault and tx.ledger.incidents.get(ref.incident_id).namespace != namespaces.OPERATIONS:
             tx.notices.append((outcome.reason or outcome.code, ref.provider))
-    receive.apply_receipts(tx, ref, waited, receipts.carried)
+    receive.apply_receipts(tx, ref, waited)
 
 
 def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> Outcome:

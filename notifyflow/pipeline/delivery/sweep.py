@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.delivery.model import AttemptState, Ended, IncidentState, NotificationState
+from notifyflow.core.delivery.model import AttemptState, Ended, IncidentState, NotificationState, Receipt
 from notifyflow.errors import Contended, StorageUnavailable
 from notifyflow.pipeline.delivery import decisions, endings, operations, outages, outbox, receive, rounds, series, steps
 from notifyflow.pipeline.delivery.set_aside_release import CATCH_UP, CAUGHT_UP
@@ -113,7 +113,7 @@ def _jobs(deps: Dependencies, limit: int, noted: _Noted) -> Iterator[Callable[[]
     )
     caught_up = [each for each in noted.tried if each.machine in CAUGHT_UP]
     yield from (partial(_run_set, deps, CATCH_UP, [each]) for each in caught_up)
-    yield from (partial(_run_set, deps, receive.MISSED, some) for some in _sets(missed))
+    yield from (partial(_apply_missed, deps, some) for some in _sets(missed))
     yield from (partial(_run_set, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
     yield from (partial(_run_set, deps, _DECIDE, some) for some in _sets(decisions_due))
     yield from (partial(_run_set, deps, _GO_ON, [each]) for each in incident_ids)
@@ -124,6 +124,10 @@ def _jobs(deps: Dependencies, limit: int, noted: _Noted) -> Iterator[Callable[[]
 def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), _SET):
         yield items[start : start + _SET]
+
+
+def _apply_missed(deps: Dependencies, missed: Sequence[Receipt]) -> FollowUps:
+    return _report(receive.apply_missed(deps, missed))
 
 
 def _run_set(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> FollowUps:

@@ -50,11 +50,13 @@ class SetParts(Generic[Item]):
         deps: The dependencies of the use cases.
         name: The use case, under which the size that passes under contention is remembered.
         items: The items.
+        is_in_sets: Whether a part has no more than ``Dependencies.set_size``.
     """
 
-    def __init__(self, deps: Dependencies, name: str, items: Sequence[Item] = ()) -> None:
+    def __init__(self, deps: Dependencies, name: str, items: Sequence[Item] = (), *, is_in_sets: bool = False) -> None:
         self._deps = deps
         self._name = name
+        self._is_in_sets = is_in_sets
         self._left = deque([SetPart(list(items))] if items else [])
         self._ends_at: datetime | None = None
 
@@ -73,7 +75,8 @@ class SetParts(Generic[Item]):
         return part
 
     def _most(self, wanted: int) -> int:
-        return noted(lambda: self._deps.pressure.most(self._name, wanted))
+        most = min(wanted, self._deps.set_size) if self._is_in_sets else wanted
+        return noted(lambda: self._deps.pressure.most(self._name, most))
 
     def put_back(self, *parts: SetPart[Item]) -> None:
         """Put parts before all others."""

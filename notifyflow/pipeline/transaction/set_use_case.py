@@ -53,6 +53,8 @@ class SetUseCase(Generic[Item, Loaded, T]):
         finish: Writes what the items have in common, after the last one.
         blames: Returns the kind and id of the row to set aside if the item is damaged; None if there is none.
         counts_most: Whether an item is to be handled although a row of it cannot be written; see ``sparing``.
+        is_in_sets: Whether a transaction handles no more items than ``Dependencies.set_size``: then those of one message take
+            several.
     """
 
     name: str
@@ -61,9 +63,10 @@ class SetUseCase(Generic[Item, Loaded, T]):
     finish: Callable[[Transaction, Loaded], None] = lambda tx, loaded: None
     blames: Callable[[Item], tuple[str, ...] | None] = lambda item: None
     counts_most: Callable[[Item], bool] = lambda item: False
+    is_in_sets: bool = False
 
     def run(self, deps: Dependencies, items: Sequence[Item]) -> SetResult[T]:
-        """Run it in one transaction.
+        """Run it in one transaction, or several if it ``is_in_sets``.
 
         If items raise errors, the transaction is rolled back and runs again without them. If the whole set meets the same trouble
         twice (an unreadable row, a refused write, or locks of others), it is halved, until each half passes or one item is left.
@@ -116,7 +119,7 @@ class _SetRun(Generic[Item, Loaded, T]):
 
     def run(self) -> None:
         """Run all, the first part first."""
-        parts = SetParts(self._deps, self._kind.name, range(len(self._items)))
+        parts = SetParts(self._deps, self._kind.name, range(len(self._items)), is_in_sets=self._kind.is_in_sets)
         while (part := parts.take()) is not None:
             try:
                 self._run_part(parts, part)

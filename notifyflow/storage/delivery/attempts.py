@@ -105,9 +105,9 @@ class Attempts(Repository):
             found.setdefault((ref.provider, ref.provider_ref), ref)
         return tuple(found.get(each) for each in stored)
 
-    def sent_with(self, attempt_ids: Sequence[str]) -> tuple[AttemptRef, ...]:
-        """Find the attempts that other attempts' calls carried; not locked."""
-        return tuple(ref for ref in self._refs(_SENT_WITH(attempt_ids)) if ref.attempt_id != ref.sent_with)
+    def carried(self, attempt_ids: Sequence[str]) -> tuple[AttemptRef, ...]:
+        """Find the attempts that the calls of some attempts carried, these included; not locked; none for calls of one."""
+        return self._refs(_SENT_WITH(attempt_ids))
 
     def named_in_call(self, attempt_id: str) -> tuple[AttemptRef, ...]:
         """Find the attempts whose incidents a call names, in its order; not locked."""

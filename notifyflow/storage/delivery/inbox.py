@@ -1,8 +1,11 @@
 """The inbox: stores each event of a provider once, with its state."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value, fn
@@ -19,13 +22,13 @@ _COLUMNS = tuple(Receipt.__dataclass_fields__)
 _KEY = ("provider", "event_id")
 _DECIDING = (Result.DELIVERED, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
 _IS_WAITING = ReceiptRow.state == SQL("'waiting'")
-_HAS_ATTEMPT = fn.EXISTS(
-    AttemptRow.select(SQL("1")).where(
-        AttemptRow.provider == ReceiptRow.provider,
-        AttemptRow.provider_ref == ReceiptRow.provider_ref,
-        AttemptRow.provider_ref != SQL("''"),
-    )
+_IS_NAMED = (AttemptRow.provider == ReceiptRow.provider) & (AttemptRow.id == ReceiptRow.attempt_id)
+_IS_REFERRED_TO = (
+    (AttemptRow.provider == ReceiptRow.provider)
+    & (AttemptRow.provider_ref == ReceiptRow.provider_ref)
+    & (AttemptRow.provider_ref != SQL("''"))
 )
+_HAS_ATTEMPT = reduce(or_, (fn.EXISTS(AttemptRow.select(SQL("1")).where(each)) for each in (_IS_NAMED, _IS_REFERRED_TO)))
 
 
 def _waiting(where: Callable[[Parameters], Expression]) -> Statement:
@@ -69,6 +72,22 @@ class ReceiptState(StrEnum):
     DONE = "done"
 
 
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A receipt as it came.
+
+    Attributes:
+        raw: The body it came in; personal.
+        attempt_id: Its attempt; None if that is unknown.
+        is_applied: Whether the transaction that stores it applies it; otherwise it waits.
+    """
+
+    receipt: Receipt
+    raw: str
+    attempt_id: str | None
+    is_applied: bool = True
+
+
 def _row(receipt: Receipt, raw: str, at: datetime, state: ReceiptState, attempt_id: str | None = None) -> dict[str, Any]:
     values = {name: getattr(receipt, name) for name in _COLUMNS}
     return values | {"state": state, "matched_attempt_id": attempt_id, "body": raw, "received_at": at}
@@ -79,10 +98,12 @@ def _key(receipt: Receipt) -> tuple[str, ...]:
     return tuple(getattr(ReceiptRow, name).db_value(getattr(receipt, name)) for name in _KEY)
 
 
-def _match(receipt: Receipt, attempt_id: str | None) -> tuple[ReceiptState, str | None]:
-    if attempt_id is not None:
-        return ReceiptState.MATCHED, attempt_id
-    return (ReceiptState.WAITING if receipt.attempt_id is None else ReceiptState.FOREIGN), None
+def _match(arrived: Arrived) -> tuple[ReceiptState, str | None]:
+    if not arrived.is_applied:
+        return ReceiptState.WAITING, None
+    if arrived.attempt_id is not None:
+        return ReceiptState.MATCHED, arrived.attempt_id
+    return (ReceiptState.WAITING if arrived.receipt.attempt_id is None else ReceiptState.FOREIGN), None
 
 
 class Inbox(Repository):
@@ -92,21 +113,21 @@ class Inbox(Repository):
         """Store a waiting receipt; return whether it is new. See ``add_many``."""
         return self._unit.insert_once(ReceiptRow, _row(receipt, raw, at, ReceiptState.WAITING))
 
-    def add_many(self, arrived: Sequence[tuple[Receipt, str, str | None]], *, at: datetime) -> tuple[bool, ...]:
-        """Store receipts: as matched if their attempts are known, as foreign if they name other attempts, else as waiting.
+    def add_many(self, arrived: Sequence[Arrived], *, at: datetime) -> tuple[bool, ...]:
+        """Store receipts: as matched if they are applied to known attempts, as foreign if they name others, else as waiting.
 
         Args:
-            arrived: Each receipt with the body it came in, which is personal, and its attempt's id, or None if unknown.
+            arrived: The receipts.
             at: When they came.
 
         Returns:
             For each receipt whether it is new: False if the provider's event is stored already, or comes twice in
                 ``arrived``.
         """
-        keys = [_key(receipt) for receipt, _, _ in arrived]
+        keys = [_key(each.receipt) for each in arrived]
         first = {key: number for number, key in reversed([*enumerate(keys)])}
         ordered = [arrived[first[key]] for key in sorted(first)]
-        rows = [_row(receipt, raw, at, *_match(receipt, attempt_id)) for receipt, raw, attempt_id in ordered]
+        rows = [_row(each.receipt, each.raw, at, *_match(each)) for each in ordered]
         inserted = self._unit.insert_new(ReceiptRow, rows, _KEY)
         return tuple(key in inserted and first[key] == number for number, key in enumerate(keys))
 

@@ -140,6 +140,7 @@ def test_a_receipt_by_the_providers_id_waits_for_the_record_and_applies_to_all(d
     receive(driver.deps, Receipt(provider=call.provider, event_id="e", result=Result.DELIVERED, provider_ref="SM1"), raw="")
     for attempt in call.attempts:
         driver.record(attempt, replace(ACCEPTED, provider_ref="SM1"))
+    driver.sweep()
     assert states(driver, "sms") == [DELIVERED] * 4
 
 

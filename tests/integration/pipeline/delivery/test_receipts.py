@@ -15,7 +15,7 @@ from notifyflow.core.delivery.model import (
     Severity,
 )
 from notifyflow.core.delivery.policy import DEFAULT, Retries, RetrySchedule
-from notifyflow.pipeline.delivery.receive import MISSED, receive
+from notifyflow.pipeline.delivery.receive import apply_missed, receive
 from notifyflow.pipeline.transaction.ports import ReceiptMatch
 from notifyflow.storage.store import Store
 from notifyflow.storage.tables import ReceiptRow
@@ -190,7 +190,7 @@ def test_a_receipt_that_was_written_at_once_with_the_record_is_applied_by_the_sw
     driver.sweep()
     assert driver.pages()["email"].state is NotificationState.DELIVERED
     before = driver.escalation()
-    assert MISSED.run(driver.deps, [receipt]).results == (None,)
+    assert apply_missed(driver.deps, [receipt]).results == (None,)
     assert driver.escalation() == before
 
 

@@ -24,7 +24,7 @@ from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.errors import Contended, Fenced, IdempotencyMismatch, StorageError, StorageUnavailable, UnreadableRow
 from notifyflow.pipeline.delivery import operations
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
-from notifyflow.pipeline.delivery.receive import MISSED, Received, receive_all
+from notifyflow.pipeline.delivery.receive import Received, apply_missed, receive_all
 from notifyflow.pipeline.delivery.record import Recording, Release, record, release
 from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, ReceiptMatch
@@ -379,7 +379,7 @@ def test_receipts_that_were_missed_need_as_many_statements_as_one(driver: Driver
     for receipt in missed:
         driver.store.run(lambda ledger, one=receipt: ledger.inbox.add(one, raw="raw", at=driver.clock.now()))
     before = len(counted)
-    assert MISSED.run(driver.deps, missed).results == (None,) * people
+    assert apply_missed(driver.deps, missed).results == (None,) * people
     assert len(counted) - before <= 13
     assert {driver.pages(each)["email"].state for each in names} == {NotificationState.DELIVERED}
 
