@@ -75,12 +75,12 @@ class Content(Incident):
 
     @property
     def counted(self) -> str:
-        """In a bundle, how many incidents of each severity it is about: ``3 CRITICAL, 34 ERROR``."""
+        """The counts of a bundle as text (``3 CRITICAL, 34 ERROR``)."""
         return ", ".join(f"{count} {severity}" for severity, count in self.counts.items())
 
     @property
     def short_titles(self) -> tuple[str, ...]:
-        """In a bundle, the beginnings of the titles that it names, for channels with little room: most of the first."""
+        """The beginnings of the titles that a bundle names, for channels with little room; most is left of the first."""
         return tuple(text.beginning(each.title, _NEXT_KEPT if place else _WORST_KEPT) for place, each in enumerate(self.bundled))
 
     @property
