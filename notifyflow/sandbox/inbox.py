@@ -85,11 +85,11 @@ class Call:
 
     @property
     def questions(self) -> tuple[tuple[int, str, bool], ...]:
-        """Each line with its number, from 0, and whether a key can be pressed after it."""
-        after = (*self.urls[1:], "")
+        """Each line with its number, from 0, and whether a key can be pressed after it; of a repeated line only at its end."""
+        lines = list(zip(self.said, self.urls, strict=True))
         return tuple(
-            (number, line, bool(url) and url != after[number])
-            for number, (line, url) in enumerate(zip(self.said, self.urls, strict=True))
+            (number, line, bool(url) and lines[number + 1 : number + 2] != [(line, url)])
+            for number, (line, url) in enumerate(lines)
         )
 
     @property

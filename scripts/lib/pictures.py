@@ -38,6 +38,7 @@ IN_DOCS = {
 }
 TOP_IN_DOCS = {f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("email", "slack")}
 WIDE_IN_DOCS = {"dashboard incidents": "incidents", "dashboard incident": "incident", "dashboard oncall": "oncall"}
+CLEO = "+15005550013"
 TOGETHER = {
     Severity.CRITICAL: ("orders db has no primary", "checkout refuses orders"),
     Severity.ERROR: ("search answers 500 to one in five", "billing runs late"),
@@ -100,6 +101,8 @@ def shoot_pages(page: Browser, folder: str) -> Iterator[Shot]:
         with NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
             pages = {"acknowledge": page_ada(flow, sandbox, INCIDENTS[0])}
             (DOCS / "inbox.png").write_bytes(picture(page, sandbox.url, 720, "light", height=878))
+            call_about_several(flow, sandbox)
+            (DOCS / "call.png").write_bytes(picture(page, f"{sandbox.url}/?channel=voice&to={CLEO[1:]}", 720, "light", height=WINDOW))
             pages |= {f"acknowledge, {each.severity}": page_ada(flow, sandbox, each) for each in INCIDENTS[1:]}
             pages |= {
                 "bundle": page_together(flow, sandbox),
@@ -165,6 +168,22 @@ def page_together(flow: NotifyFlow, sandbox: Sandbox) -> str:
     flow.resolve("together-3", by="ops")
     flow.notify(Incident(key="together-4", title=told[4][0], severity=Severity.CRITICAL), [cleo], policy=policy)
     return mail.text.partition("Acknowledge all ")[2].split()[1]
+
+
+def call_about_several(flow: NotifyFlow, sandbox: Sandbox) -> None:
+    """Call one person about several incidents; they press a key when the third title is said."""
+    sandbox.script(f"call to {CLEO}: key 1 at 3")
+    flow.pauses.start(PauseScope.CHANNEL, "voice", span=timedelta(hours=1), by="ops", is_for_critical=True)
+    policy = Policy(name="phone", tiers=(Tier(name="all", channels=("voice",)),))
+    for severity, titles in TOGETHER.items():
+        for title in titles:
+            flow.notify(
+                Incident(key=title, title=title, severity=severity),
+                [Recipient(id="cleo", name="Cleo", phone=CLEO)],
+                policy=policy,
+            )
+    flow.pauses.end(PauseScope.CHANNEL, "voice", by="ops")
+    sandbox.inbox.wait_for(lambda message: (message.to, message.status) == (CLEO, "completed"))
 
 
 def shoot(page: Browser, url: str, group: str, name: str, widths: tuple[int, ...]) -> Iterator[Shot]:
