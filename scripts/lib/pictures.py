@@ -102,7 +102,9 @@ def shoot_pages(page: Browser, folder: str) -> Iterator[Shot]:
             pages = {"acknowledge": page_ada(flow, sandbox, INCIDENTS[0])}
             (DOCS / "inbox.png").write_bytes(picture(page, sandbox.url, 720, "light", height=878))
             call_about_several(flow, sandbox)
-            (DOCS / "call.png").write_bytes(picture(page, f"{sandbox.url}/?channel=voice&to={CLEO[1:]}", 720, "light", height=WINDOW))
+            (DOCS / "call.png").write_bytes(
+                picture(page, f"{sandbox.url}/?channel=voice&to={CLEO[1:]}", 720, "light", height=WINDOW)
+            )
             pages |= {f"acknowledge, {each.severity}": page_ada(flow, sandbox, each) for each in INCIDENTS[1:]}
             pages |= {
                 "bundle": page_together(flow, sandbox),

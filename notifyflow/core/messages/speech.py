@@ -5,11 +5,13 @@ import unicodedata
 from collections.abc import Callable
 
 from notifyflow.core.messages.content import Content
-from notifyflow.core.messages.replies import Effect, HandledReply
+from notifyflow.core.messages.replies import Choice, Effect, HandledReply
 from notifyflow.core.text import DAYS, MONTHS, cut
 
 MAX_TITLE = 300
 MAX_CONTACT = 100
+MAX_RISEN_TITLE = 60
+MOST_RISEN = 3
 
 _DAYS = {day[:3]: day for day in DAYS}
 _MONTHS = {month[:3]: month for month in MONTHS}
@@ -70,12 +72,13 @@ def stop_hint(content: Content) -> str:
 def write_key_response(handled: HandledReply | None) -> str:
     """Return the response to a pressed key, in sentences; None stands for no key.
 
-    In a call about several incidents it says how many are acknowledged.
+    In a call about several incidents it says how many are acknowledged, and which stay open since they are more severe by now.
     """
     if handled is None:
         return "No key was pressed."
     if handled.content is not None and handled.content.bundled:
-        return f"Thank you. {handled.acknowledged or 'None'} of {sum(handled.content.counts.values())} are acknowledged."
+        told = f"Thank you. {handled.acknowledged or 'None'} of {sum(handled.content.counts.values())} are acknowledged."
+        return " ".join((told, *map(_risen, handled.still_open[:MOST_RISEN])))
     match handled.effect:
         case Effect.ACKNOWLEDGED:
             return "Thank you. You acknowledged it."
@@ -87,6 +90,10 @@ def write_key_response(handled: HandledReply | None) -> str:
             return "Thank you. Nobody has acknowledged it yet."
         case _:
             return "Nothing was acknowledged."
+
+
+def _risen(choice: Choice) -> str:
+    return f"{aloud(cut(choice.title, MAX_RISEN_TITLE))} is {choice.risen_to} now. It stays open."
 
 
 def aloud(text: str) -> str:

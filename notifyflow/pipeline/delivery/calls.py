@@ -8,7 +8,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery import calls, lifecycle
 from notifyflow.core.delivery.model import Receipt, Severity
 from notifyflow.core.messages.content import Content
-from notifyflow.core.messages.replies import Effect, HandledReply
+from notifyflow.core.messages.replies import Choice, Effect, HandledReply
 from notifyflow.pipeline.delivery import contents, receive
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Dependencies, Recall
@@ -76,8 +76,13 @@ def _describe(tx: Transaction, receipt: Receipt, handled: HandledReply) -> Handl
         refs = tx.ledger.attempts.named_in_call(attempt_id)
         counts, acknowledged = tx.ledger.attempts.count_in_call(attempt_id)
         written = [_write(tx, ref) for ref in refs]
-        is_alone = refs[0].sent_with is None
-        return replace(handled, acknowledged=acknowledged, content=written[0] if is_alone else _gathered(written, counts))
+        if refs[0].sent_with is None:
+            return replace(handled, content=written[0])
+        risen = [
+            Choice(code="", title=tx.ledger.incidents.content(incident_id).title, incident_id=incident_id, risen_to=severity)
+            for incident_id, severity in tx.ledger.attempts.risen_in_call(attempt_id)
+        ]
+        return replace(handled, acknowledged=acknowledged, still_open=risen, content=_gathered(written, counts))
     return handled
 
 

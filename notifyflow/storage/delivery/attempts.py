@@ -147,6 +147,11 @@ class Attempts(Repository):
         """Return when the call under way in each of some lanes counts as over; a lane without one is left out; not locked."""
         return {row["lane"]: row["until"] for row in self._unit.rows(_NUMBERS_TAKEN(now, lanes))}
 
+    def risen_in_call(self, attempt_id: str) -> tuple[tuple[str, Severity], ...]:
+        """Return the open incidents of a call that are more severe by now than it says, each with its severity, in its order."""
+        found = self._unit.rows(_RISEN_IN_CALL(attempt_id, attempt_id))
+        return tuple((row["id"], row["severity"]) for row in found)
+
     def calls_to_ask(self, providers: Collection[str], *, now: datetime, within: timedelta, limit: int) -> tuple[CallToAsk, ...]:
         """Find calls of some providers that count as over ``within`` some time unless a report says more; not locked."""
         found = self._unit.rows(_CALLS_TO_ASK(now, now + within, sorted(providers), limit))
@@ -267,6 +272,17 @@ def _count_in_call(param: Parameters) -> Select:
     )
 
 
+def _risen_in_call(param: Parameters) -> Select:
+    return (
+        AttemptRow.select(IncidentRow.id, IncidentRow.severity)
+        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+        .join(IncidentRow, on=(IncidentRow.id == NotificationRow.incident_id))
+        .where(_is_in_call(param), IncidentRow.state == SQL("'OPEN'"), IncidentRow.severity != NotificationRow.severity)
+        .order_by(AttemptRow.position)
+    )
+
+
+_RISEN_IN_CALL = Statement(_risen_in_call)
 _NAMED_IN_CALL = Statement(
     lambda param: select_refs(_is_in_call(param) & (AttemptRow.is_named == SQL("TRUE"))).order_by(AttemptRow.position)
 )

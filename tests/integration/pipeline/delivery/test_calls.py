@@ -323,6 +323,15 @@ def test_a_key_before_the_first_title_delivers_nothing(driver: Driver) -> None:
     assert {last(driver, name).evidence for name in names} == {Evidence.CARRIER}
 
 
+def test_a_key_acknowledges_no_incident_that_has_become_more_severe_and_the_answer_names_it(driver: Driver) -> None:
+    call, names = a_call(driver, 3, severity=ERROR)
+    notify(driver, "db-2")
+    handled = press(driver, call, "1", 3)
+    assert acknowledged(driver, names) == ["db-1", "db-3"]
+    assert [(each.title, each.risen_to) for each in handled.still_open] == [("db-2 is down", CRITICAL)]
+    assert handled.acknowledged == 2
+
+
 def test_a_later_key_reaches_further_and_one_after_the_end_counts_as_well(driver: Driver) -> None:
     call, names = a_call(driver)
     press(driver, call, "3", 1)

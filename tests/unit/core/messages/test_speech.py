@@ -104,3 +104,8 @@ def test_the_response_to_a_key_of_a_call_about_several_says_how_many_are_acknowl
     assert write_key_response(handled) == "Thank you. 2 of 12 are acknowledged."
     assert write_key_response(replace(handled, acknowledged=0)) == "Thank you. None of 12 are acknowledged."
     assert write_key_response(replace(handled, content=PAGE)) == "Thank you. You acknowledged it."
+    risen = [Choice(code="", title=f"db-{number} fails", incident_id="i", risen_to=Severity.CRITICAL) for number in range(5)]
+    assert write_key_response(replace(handled, still_open=risen[:1])) == (
+        "Thank you. 2 of 12 are acknowledged. db 0 fails is CRITICAL now. It stays open."
+    )
+    assert write_key_response(replace(handled, still_open=risen)).count("stays open") == 3
