@@ -101,7 +101,9 @@ def pages(flow: NotifyFlow, key: str) -> list[NotificationFacts]:
 
 
 def is_settled(flow: NotifyFlow, key: str) -> bool:
-    return not {row.state for row in pages(flow, key)} & {NotificationState.QUEUED, NotificationState.SENDING}
+    """Return whether nothing of an incident is about to leave; what waits for others or for a call leaves much later."""
+    states = {row.state for row in pages(flow, key) if row.waits_until is None}
+    return not states & {NotificationState.QUEUED, NotificationState.SENDING}
 
 
 def receive(flow: NotifyFlow, token: str) -> None:
