@@ -3,14 +3,14 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from peewee import fn
+from peewee import SQL, fn
 
 from notifyflow.storage.session.statements import Run, Statement
 from notifyflow.storage.tables import AttemptRow
 
 _CARRIED = Statement(
     lambda param: (
-        AttemptRow.select(AttemptRow.sent_with, fn.COUNT(AttemptRow.id).alias("carried"))
+        AttemptRow.select(AttemptRow.sent_with, fn.COUNT(SQL("1")).alias("carried"))
         .where(param.any_of(AttemptRow.sent_with))
         .group_by(AttemptRow.sent_with)
     )
