@@ -1,12 +1,13 @@
 """The forecast of one recipient as one document, which ``notifyflow explain`` prints in words or as JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Self
 
 from pydantic import Field
 
 from notifyflow.core import text
+from notifyflow.core.delivery import calls
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Policy
@@ -63,6 +64,9 @@ class ForecastDocument(Document):
     waits_up_to_s: dict[str, float] = Field(
         description="Channel to how long a page waits for others at most in a storm; without the channels on which none waits."
     )
+    calls_wait_up_to_s: float | None = Field(
+        description="How long a call waits at most for the call under way to the same number; null if nobody is called."
+    )
     rounds_after_s: list[float] = Field(description="When further rounds start unless somebody acknowledges.")
     unanswered_after_s: float | None = Field(description="When operations is told that nobody has acknowledged any round.")
     expires_after_s: float = Field(description="When no page is sent any more.")
@@ -103,6 +107,7 @@ class ForecastDocument(Document):
             ],
             called_within_s={answers: None if at is None else at.total_seconds() for answers, at in found.called_after.items()},
             waits_up_to_s=_waits(fresh, models) if is_bundling and policy.bundling else {},
+            calls_wait_up_to_s=calls.LONGEST.total_seconds() if _carriers(fresh, models) & calling else None,
             rounds_after_s=[at.total_seconds() for at in found.rounds_at],
             unanswered_after_s=None if found.ends_after is None or is_in_chain else found.ends_after.total_seconds(),
             expires_after_s=found.expires_after.total_seconds(),
@@ -140,6 +145,8 @@ class ForecastDocument(Document):
         channels: dict[float, list[str]] = {}
         for channel, wait_s in self.waits_up_to_s.items():
             channels.setdefault(wait_s, []).append(channel)
+        if self.calls_wait_up_to_s is not None:
+            yield f"a call waits until the call under way to its number is over, {span(self.calls_wait_up_to_s)} at most"
         if not channels:
             yield "no page waits for others, however many come at once"
             return
@@ -207,12 +214,16 @@ def _expected(each: Expected, policy: Policy, models: Mapping[str, ChannelModel]
 
 def _waits(fresh: DecisionContext, models: Mapping[str, ChannelModel]) -> dict[str, float]:
     """Return how long a page waits for others at most, by channel."""
-    severity, tiers = fresh.escalation.severity, fresh.escalation.policy.tiers
-    used = dict.fromkeys((*(channel for tier in tiers for channel in ways(fresh, tier)), *fresh.wishes))
-    carried = {channel: models[channel].capabilities for channel in used if channel in models and models[channel].providers}
-    most = lanes.URGENT_BEAT if severity is Severity.CRITICAL else timedelta.max
+    most = lanes.URGENT_BEAT if fresh.escalation.severity is Severity.CRITICAL else timedelta.max
+    carried = {channel: models[channel].capabilities for channel in _carriers(fresh, models)}
     beats = {channel: each.beat for channel, each in carried.items() if each.is_bundled and not each.is_call}
     return {channel: min(beat, most).total_seconds() for channel, beat in beats.items()}
+
+
+def _carriers(fresh: DecisionContext, models: Mapping[str, ChannelModel]) -> Set[str]:
+    """Return the channels with a provider that may page the recipient, in the order of the tiers."""
+    used = (*(channel for tier in fresh.escalation.policy.tiers for channel in ways(fresh, tier)), *fresh.wishes)
+    return dict.fromkeys(channel for channel in used if channel in models and models[channel].providers).keys()
 
 
 def _carried(channels: tuple[str, ...], models: Mapping[str, ChannelModel]) -> dict[str, list[str]]:

@@ -273,9 +273,12 @@ def test_it_says_when_pages_wait_for_none() -> None:
         return [each.strip() for each in words if "wait" in each]
 
     shown = "from the third incident within a minute on, pages wait for others: Slack up to 10 s, mail and text up to"
-    assert lines(Severity.ERROR) == [f"{shown} 1 m"]
-    assert lines(Severity.CRITICAL) == [f"{shown} 30 s", "the first CRITICAL page of a namespace within a minute waits for none"]
-    assert lines(Severity.ERROR, is_bundling=False) == ["no page waits for others, however many come at once"]
+    call = "a call waits until the call under way to its number is over, 5 m at most"
+    first = "the first CRITICAL page of a namespace within a minute waits for none"
+    assert lines(Severity.ERROR) == [call, f"{shown} 1 m"]
+    assert lines(Severity.CRITICAL) == [call, f"{shown} 30 s", first]
+    assert lines(Severity.ERROR, is_bundling=False) == [call, "no page waits for others, however many come at once"]
+    assert told(DEFAULT, severity=Severity.INFO).calls_wait_up_to_s is None
 
 
 def test_a_page_wished_for_waits_as_others_on_its_channel_do() -> None:
