@@ -68,13 +68,13 @@ class Arrivals:
 
     Attributes:
         incidents: Number of their incidents.
-        first_at: When the first one was due.
+        first_id: The id of the first one: ids sort by time, and many may come at one instant.
     """
 
     namespace: str
     severity: Severity
     incidents: int
-    first_at: datetime
+    first_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +226,5 @@ def _is_in_storm(row: NotificationFacts, lane: Lane, *, now: datetime) -> bool:
 
 def _is_first(row: NotificationFacts, arrivals: Sequence[Arrivals], *, now: datetime) -> bool:
     """Return whether a CRITICAL page is the first of its namespace within a minute."""
-    earlier = (
-        (each.namespace, each.severity) == (row.namespace, row.severity) and each.first_at < row.created_at for each in arrivals
-    )
-    return row.created_at > now - WITHIN and not any(earlier)
+    firsts = (each.first_id for each in arrivals if (each.namespace, each.severity) == (row.namespace, row.severity))
+    return row.created_at > now - WITHIN and all(row.id <= each for each in firsts)

@@ -19,7 +19,7 @@ _STATE = _COLUMNS[2:]
 _KEY = (*_COLUMNS, NotificationRow.namespace, NotificationRow.severity)
 _COUNTED: tuple[Any, ...] = (
     fn.COUNT(NotificationRow.incident_id.distinct()).alias("incidents"),
-    fn.MIN(NotificationRow.created_at).alias("first_at"),
+    fn.MIN(NotificationRow.id).alias("first_id"),
 )
 
 

@@ -81,6 +81,18 @@ def test_the_first_critical_page_of_a_namespace_leaves_at_once_and_the_others_wi
     assert [each.severity for each in last.attempts] == [CRITICAL, CRITICAL, ERROR, ERROR, ERROR]
 
 
+def test_critical_pages_that_come_at_one_instant_leave_together_at_once(driver: Driver) -> None:
+    for key in numbered(1, 40):
+        driver.notify(an_incident(key, severity=CRITICAL), a_recipient("ada", "sms"))
+    driver.deliver()
+    assert sent(driver) == [(0.0, 40)]
+    for key in numbered(41, 60):
+        driver.notify(an_incident(key, severity=CRITICAL), a_recipient("ada", "sms"))
+    driver.deliver()
+    driver.pass_time(minutes=1)
+    assert sent(driver) == [(0.0, 40), (28.0, 20)]
+
+
 def test_severities_are_counted_apart(driver: Driver) -> None:
     deliver_each(driver, *numbered(1, 2))
     deliver_each(driver, *numbered(3, 4), severity=WARNING)

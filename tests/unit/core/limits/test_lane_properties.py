@@ -48,7 +48,14 @@ def rows(draw: st.DrawFn) -> NotificationFacts:
 
 
 ARRIVALS = st.lists(
-    st.builds(Arrivals, namespace=_NAMESPACES, severity=severities, incidents=st.integers(1, 40), first_at=_ago()), max_size=4
+    st.builds(
+        Arrivals,
+        namespace=_NAMESPACES,
+        severity=severities,
+        incidents=st.integers(1, 40),
+        first_id=st.sampled_from(["0", "n-email", "z"]),
+    ),
+    max_size=4,
 )
 
 

@@ -25,8 +25,8 @@ def page(severity: Severity = ERROR, *, came: datetime = START, **values: object
     return replace(a_page("sms"), severity=severity, created_at=came, due_at=came, namespace="shop", **values)
 
 
-def arrivals(severity: Severity, incidents: int = 1, *, namespace: str = "shop", first_at: datetime = START) -> Arrivals:
-    return Arrivals(namespace=namespace, severity=severity, incidents=incidents, first_at=first_at)
+def arrivals(severity: Severity, incidents: int = 1, *, namespace: str = "shop", first_id: str = "0") -> Arrivals:
+    return Arrivals(namespace=namespace, severity=severity, incidents=incidents, first_id=first_id)
 
 
 def leaves(
@@ -151,13 +151,13 @@ def test_no_page_waits_twice() -> None:
 def test_what_came_before_the_storm_and_what_was_tried_before_does_not_wait() -> None:
     assert leaves(page(came=START - seconds(0.001)))[0] is Departure.ALONE
     tried = replace(page(CRITICAL), attempts=(attempt(),))
-    assert leaves(tried, STORM, arrivals(CRITICAL, first_at=START - seconds(1)))[0] is Departure.ALONE
+    assert leaves(tried, STORM, arrivals(CRITICAL))[0] is Departure.ALONE
 
 
 def test_the_first_critical_page_of_its_namespace_within_a_minute_does_not_wait() -> None:
     row = page(CRITICAL, came=START + seconds(5))
     now = START + seconds(6)
-    others = [arrivals(CRITICAL, namespace="billing"), arrivals(ERROR), arrivals(CRITICAL, first_at=row.created_at)]
+    others = [arrivals(CRITICAL, namespace="billing"), arrivals(ERROR), arrivals(CRITICAL, first_id=row.id)]
     assert leaves(row, STORM, *others, now=now)[0] is Departure.ALONE
     assert leaves(row, STORM, arrivals(CRITICAL), now=now)[0] is Departure.WAITS
     assert leaves(replace(row, waits_until=START + seconds(30)), STORM, *others, now=now)[0] is Departure.WAITS
