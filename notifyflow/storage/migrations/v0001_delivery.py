@@ -214,7 +214,8 @@ STATEMENTS = (
     # what came to a lane lately, and what waits in it
     "CREATE INDEX notifyflow_notification_lane ON notifyflow_notification (lane, created_at)",
     "CREATE INDEX notifyflow_notification_waiting ON notifyflow_notification (lane) WHERE state = 'QUEUED' AND lane <> ''",
-    "CREATE INDEX notifyflow_notification_postponed ON notifyflow_notification (waits_until) WHERE waits_until IS NOT NULL",
+    "CREATE INDEX notifyflow_notification_postponed ON notifyflow_notification (channel, waits_until) "
+    "WHERE waits_until IS NOT NULL",
     """
     CREATE TABLE notifyflow_attempt (
         id TEXT NOT NULL PRIMARY KEY,
