@@ -144,3 +144,52 @@ def test_scanners_acknowledge_nothing_and_a_person_follows_the_link_looks_and_ac
 
             page.open(serving.url_of(web))
             assert axe.faults(page) == []
+
+
+def open_ones(flow: NotifyFlow) -> list[int]:
+    return [number for number in range(12) if flow.status(f"host-{number}").facts.state is IncidentState.OPEN]
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_person_reads_all_that_a_message_carried_and_takes_what_they_ticked(tmp_path: Path, scheme: str):
+    titles = [*(f"host-{number} does not answer" for number in range(10)), f"{WORD} is down", INCIDENT.title]
+    with Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web, browser(tmp_path / "browser") as page:
+        variables = sandbox.settings() | {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
+            "NOTIFYFLOW_PUBLIC_URL": serving.url_of(web),
+        }
+        with NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
+            for number, title in enumerate(titles):
+                incident = Incident(key=f"host-{number}", title=title, severity=Severity.ERROR)
+                flow.notify(incident, [Recipient(id="ada", name="Ada", slack=sandbox.slack_url("ada"))])
+            told = sandbox.inbox.wait_for(lambda message: " incidents: " in message.text)
+            link = next(each for each in told.links if "/a/" in each and " open</h1>" in requests.get(each, timeout=30).text)
+            for _ in range(50):
+                assert requests.get(link, timeout=30).status_code == 200
+            page.emulate(WIDTH, HEIGHT, scheme=scheme)
+            axe.prepare(page)
+            page.open(link)
+            carried = [number for number, title in enumerate(titles) if title[:100] in page.text]
+            assert len(carried) >= 9, "those before the third left alone"
+            assert page.evaluate("document.querySelector('h1').textContent") == f"{len(carried)} incidents, {len(carried)} open"
+            box = "(({top, bottom}) => [top, bottom])(document.querySelector('button').getBoundingClientRect())"
+            top, bottom = page.evaluate(box)
+            assert 0 < top < bottom <= HEIGHT, "the button is on the first screen, and the list scrolls"
+            assert fits(page)
+            assert (page.requests, page.evaluate("document.scripts.length"), axe.faults(page)) == ([], 0, [])
+            assert open_ones(flow) == list(range(12))
+
+            page.press("input[type=checkbox]")
+            page.click("button")
+            assert page.evaluate("document.querySelector('h1').textContent") == f"{len(carried)} incidents, 1 open"
+            assert (fits(page), axe.faults(page)) == (True, [])
+            assert open_ones(flow) == sorted({*range(12)} - {*carried[1:]})
+
+            page.click(".list a")
+            assert titles[carried[0]] in page.text
+            page.click("button")
+            assert "You acknowledged it." in page.text
+            page.open(link)
+            assert "Nothing is open." in page.text
+            assert axe.faults(page) == []
+            assert open_ones(flow) == sorted({*range(12)} - {*carried})
