@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from notifyflow.sandbox.system import Sandbox
+from notifyflow.storage.store import Store
+from tests.chaos import many_at_once as many
 from tests.chaos import recovery, scenarios
 from tests.chaos.field import ROOT, EarlierClock, Field, Verdict, until
 from tests.chaos.figures import render
@@ -33,6 +35,7 @@ NUMBERS = (1, 2)
 PEOPLE = 60
 QUEUED = 5000
 TRIALS = 5
+KILLS = 20
 
 
 @dataclass(frozen=True)
@@ -189,11 +192,30 @@ def flood(ground: Ground) -> dict[str, object]:
     return {"flood": {**asdict(verdict), "last_after_s": round(took, 1)}}
 
 
+def many_at_once(ground: Ground) -> dict[str, object]:
+    """Let 500 incidents come to one person within a minute: to workers that are killed, to workers, and to one process."""
+    found = []
+    for setup, workers, killed in (("PostgreSQL + Redis", 2, KILLS), ("PostgreSQL + Redis", 2, 0), ("SQLite, embedded", 0, 0)):
+        folder = Path(tempfile.mkdtemp(dir=ground.folder))
+        name = ground.postgres.create_database()
+        url = ground.postgres.url(name) if workers else f"sqlite:///{folder}/many.db"
+        store = Store(url)
+        store.upgrade()
+        store.close()
+        ground.redis.execute("FLUSHALL")
+        broker = {"NOTIFYFLOW_BROKER_URL": ground.redis.url} if workers else {}
+        told = many.play({"NOTIFYFLOW_DATABASE_URL": url, **broker}, folder, workers=workers, kills=killed)
+        say(f"{setup}: {told}")
+        found.append({"setup": setup, **asdict(told)})
+    return {"told": found}
+
+
 SECTIONS: dict[str, Callable[[Ground], dict[str, object]]] = {
     "kills": kills,
     "faults": faults,
     "recovery": recover,
     "flood": flood,
+    "many": many_at_once,
 }
 
 
@@ -229,6 +251,7 @@ def _is_clean(found: Mapping[str, Any]) -> bool:
     """Return whether nothing was lost and every duplicate has a recorded doubt."""
     verdicts = [each for name in ("kills", "faults") for each in found.get(name, {}).get("verdicts", [])]
     verdicts += [found["flood"]["flood"]] if "flood" in found else []
+    verdicts += found.get("many", {}).get("told", [])
     return not any(verdict["lost"] or verdict["unexplained"] for verdict in verdicts)
 
 

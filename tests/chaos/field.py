@@ -32,6 +32,7 @@ QUICK = {
     "NOTIFYFLOW_READ_TIMEOUT_S": "1",
     "NOTIFYFLOW_LEASE_S": "3",
     "NOTIFYFLOW_PROVIDER_LIMITS": "smtp=1000000,slack=1000000",
+    "NOTIFYFLOW_BUNDLING": "false",
 }
 STUBBORN = Policy(
     name="stubborn",

@@ -18,6 +18,8 @@ def render(figures: Mapping[str, Any]) -> str:
             f"``FLUSHALL`` with {flood['notifications']:,} notifications queued: all delivered, {flood['lost']} lost, "
             f"{flood['duplicates']} duplicates; the last {flood['last_after_s']:.0f} s later.\n"
         )
+    if "many" in figures:
+        parts += _many(figures["many"]["told"])
     parts.append(f"Measured on two cores ({figures['machine']}), servers and providers' stand-ins on the same machine.\n")
     return "\n".join(parts)
 
@@ -61,6 +63,34 @@ def _recovery(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if name in found
     ]
     return [_table(("After kill -9 of a worker", "Sends in flight", "p50", "p99"), rows)]
+
+
+def _many(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    head = (
+        *("500 CRITICAL incidents in a minute, mail refused", "Workers killed", "Lone page after", "First page after"),
+        *(
+            "Each told within",
+            "Texts, calls in 3 min",
+            "Most in one message",
+            "Lost",
+            "Duplicates",
+            "without a doubt",
+            "Open after ALL",
+        ),
+    )
+    rows = [
+        (
+            each["setup"],
+            each["kills"],
+            f"{each['alone_s']} s",
+            f"{each['first_s']} s",
+            f"{each['latest_s']:.0f} s",
+            f"{each['texts']}, {each['calls']}",
+            *(each[name] for name in ("most_in_one", "lost", "duplicates", "unexplained", "left_open")),
+        )
+        for each in found
+    ]
+    return [_table(head, rows)]
 
 
 def _table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
