@@ -199,7 +199,11 @@ def _kept(port: int) -> float:
 
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, stand_ins() as settings:
-        variables = settings | {"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/notifyflow.db", "NOTIFYFLOW_DRAIN_S": "0"}
+        variables = settings | {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/notifyflow.db",
+            "NOTIFYFLOW_DRAIN_S": "0",
+            "NOTIFYFLOW_BUNDLING": "false",
+        }
         log = Path(folder) / "log"
         with NotifyFlow(Settings.from_variables(variables)) as flow:
             key = flow.access().create("sender", [KeyScope.INGEST], valid_for=None)[1]

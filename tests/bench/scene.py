@@ -23,6 +23,7 @@ def scene(*script: str, **variables: str) -> Iterator[NotifyFlow]:
         given = settings | {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/notifyflow.db",
             "NOTIFYFLOW_DRAIN_S": "0",
+            "NOTIFYFLOW_BUNDLING": "false",
             **{f"NOTIFYFLOW_{name}": value for name, value in variables.items()},
         }
         with NotifyFlow(Settings.from_variables(given)) as flow:

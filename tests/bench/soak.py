@@ -120,6 +120,7 @@ def installation(server: Postgres, name: str, broker_url: str, folder: Path) -> 
             "NOTIFYFLOW_BROKER_URL": broker_url,
             "NOTIFYFLOW_PUBLIC_URL": serving.url_of(web),
             "NOTIFYFLOW_PROVIDER_LIMITS": "smtp=1000000,slack=1000000,twilio=1000000",
+            "NOTIFYFLOW_BUNDLING": "false",
         }
         with NotifyFlow(Settings.from_variables(given)) as flow, serving.served(flow.asgi(), web):
             worker = Worker(given, folder / "worker.log", threads=8, module="notifyflow.worker")
