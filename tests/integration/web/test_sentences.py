@@ -15,6 +15,7 @@ from notifyflow.channels.meanings import meanings
 from notifyflow.cli.frame.picture import picture
 from notifyflow.cli.insight import overview
 from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import Incident, Recipient, Severity, Step
 from notifyflow.core.insight.postmortem import markdown
 from notifyflow.core.insight.views import IncidentFilter, IncidentStatus
@@ -65,6 +66,7 @@ STORIES = st.fixed_dictionaries(
         "then": st.lists(st.sampled_from(sorted(PEOPLE)), max_size=2, unique=True),
         "has_operations": st.booleans(),
         "script": scripts(),
+        "crowd": st.sampled_from((0, 0, 0, 5, 25)),
         "events": st.lists(EVENTS, min_size=1, max_size=5),
     }
 )
@@ -74,6 +76,9 @@ def tell(driver: Driver, story: dict[str, Any]) -> Iterator[None]:
     """Play a story, and stop after each of its events."""
     driver.sandbox.script(str(story["script"]))
     then = [Step(to=(PEOPLE[who],), after=timedelta(minutes=5)) for who in story["then"]]
+    for number in range(story["crowd"]):
+        crowd = Incident(key=f"crowd-{number}", title="it is down, too", severity=story["severity"])
+        driver.flow.notify(crowd, [PEOPLE[who] for who in story["people"]], policy=story["policy"])
     incident = Incident(key="db-1", title="orders db is down", severity=story["severity"])
     driver.flow.notify(incident, [PEOPLE[who] for who in story["people"]], policy=story["policy"], then=then)
     yield
@@ -102,6 +107,11 @@ def _act(driver: Driver, what: str, who: str) -> None:
                 driver.flow.page_again("db-1", who, by="eve")
 
 
+def pages_of_crowd(driver: Driver, story: dict[str, Any]) -> list[NotificationFacts]:
+    """Return the pages of the incidents that came together with the one that is read."""
+    return [row for number in range(story["crowd"]) for row in sentences.pages(driver.flow.status(f"crowd-{number}"))]
+
+
 def on_the_terminal(driver: Driver, status: IncidentStatus) -> list[str]:
     console = Console(file=io.StringIO(), width=1_000, force_terminal=False)
     seen = driver.flow.overview
@@ -119,8 +129,10 @@ def check(
     status: IncidentStatus,
     operations: IncidentStatus | None,
     about: IncidentStatus | None = None,
+    *,
+    crowd: list[NotificationFacts],
 ) -> None:
-    """Read all that is said of an incident; that of operations speaks of another one, too."""
+    """Read all that is said of an incident; that of operations speaks of others, too, and so does the list."""
     explain = meanings(driver.flow.channels)
     page = browser.get(f"/incidents/{status.facts.id}").text
     drilled = DrilledDocument.of_incident("x", status, operations, calling=CALLING, explain=explain, is_settled=True)
@@ -134,6 +146,7 @@ def check(
     for where, lines in said.items():
         others = (operations if where in ("list", "drill") else None, about)
         scope = [row for each in (status, *others) if each for row in sentences.pages(each)]
+        scope += crowd if where == "list" or about else []
         assert list(sentences.untrue(lines, scope, operations)) == [], where
     for mark in ('<article class="recipient', '<li class="step'):
         for name, lines in sentences.blocks(page, mark):
@@ -149,9 +162,9 @@ def check_next_instant(driver: Driver, status: IncidentStatus) -> None:
     assert (line.chain.next_at if line.chain else None) == (step.at if step else None)
 
 
-def check_pages_of_operations(driver: Driver, failed: IncidentStatus) -> None:
-    """Read each message to operations: what it says of a channel, the incident's rows show once all is at rest."""
-    rows = sentences.pages(failed)
+def check_pages_of_operations(driver: Driver, failed: IncidentStatus, crowd: list[NotificationFacts]) -> None:
+    """Read each message to operations: what it says of a channel, the incidents' rows show once all is at rest."""
+    rows = [*sentences.pages(failed), *crowd]
     for message in driver.inbox.messages(to="ops@example.com"):
         lines = [line for line in message.text.splitlines() if line.startswith("- ")]
         assert list(sentences.untrue(lines, rows, None)) == [], message.text
@@ -166,8 +179,9 @@ def test_every_claim_that_is_shown_follows_from_rows(story: dict[str, Any]) -> N
         for _ in tell(driver, story):
             status = driver.flow.status("db-1")
             operations = driver.flow.status(status.operations_key) if status.operations_key else None
-            check(driver, browser, status, operations)
+            crowd = pages_of_crowd(driver, story)
+            check(driver, browser, status, operations, crowd=crowd)
             check_next_instant(driver, status)
             if operations:
-                check(driver, browser, operations, None, about=status)
-        check_pages_of_operations(driver, driver.flow.status("db-1"))
+                check(driver, browser, operations, None, about=status, crowd=crowd)
+        check_pages_of_operations(driver, driver.flow.status("db-1"), pages_of_crowd(driver, story))
