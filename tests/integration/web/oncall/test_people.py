@@ -383,6 +383,7 @@ def test_the_health_shows_the_sweep_the_queue_the_providers_and_the_pauses(syste
     assert signs == {
         "Sweeper": "2 m ago",
         "Queue": "1 message",
+        "Storms": "0",
         "People": "1",
         "Providers": "0 of 1",
         "Rows": "0",
