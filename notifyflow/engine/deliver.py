@@ -322,6 +322,5 @@ class Deliverer:
 
 
 def _redirected(claimed: Claimed, address: str) -> Claimed:
-    """Return the attempt, and the one in doubt, with another address; no message at the first address is edited."""
-    doubt = claimed.doubt and replace(claimed.doubt, message=replace(claimed.doubt.message, address=address))
-    return replace(claimed, message=replace(claimed.message, address=address, replaces=""), doubt=doubt)
+    """Return the attempt with another address; no message at the first address is edited."""
+    return replace(claimed, message=replace(claimed.message, address=address, replaces=""))

@@ -1,6 +1,7 @@
-"""Searches for the message of an attempt in doubt before it is sent again, if its provider can; outside any transaction.
+"""Searches for the message of a call in doubt before it is sent again, if its provider can; outside any transaction.
 
-A found message is not sent again. If none is found, or the provider does not answer, it is sent: two are better than none.
+A found message is not sent again, for none of the notifications that it carried. If none is found, or the provider does not
+answer, it is sent: two are better than none.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import NotifyflowError
 from notifyflow.log import get_logger, source_line
+from notifyflow.pipeline.delivery.doubts import message_in_doubt
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies
 
@@ -20,25 +22,27 @@ _log = get_logger("notifyflow.engine")
 
 
 def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Sequence[Provider]) -> Result | None:
-    """Search for the message of the previous attempt, and record it as a receipt if found.
+    """Search for the message of the previous call, and record it as a receipt for all that it carried if found.
 
     Args:
         deps: The dependencies of the use cases.
         reporter: Reports the follow-ups of the receipt.
-        claimed: The attempt that would be a resend.
+        claimed: The attempt that would be a resend, with the others of its call.
         providers: The channel's.
 
     Returns:
-        The result of the previous attempt; None if it was not in doubt, its provider cannot search, or nothing was found.
+        The result of the previous call; None if it was not in doubt, its provider cannot search, or nothing was found.
 
     Raises:
-        StorageUnavailable: When the result could not be recorded.
+        StorageUnavailable: When the message could not be read, or the result not be recorded.
     """
     doubt = claimed.doubt
-    if doubt is None:
+    finders = (each for each in providers if doubt and each.name == doubt.provider and isinstance(each, FindsSentMessages))
+    finder = next(finders, None)
+    if doubt is None or finder is None:
         return None
-    finders = (each for each in providers if each.name == doubt.provider and isinstance(each, FindsSentMessages))
-    receipt = next((_search(finder, doubt.provider, claimed.channel, doubt.message) for finder in finders), None)
+    message = message_in_doubt(deps, doubt, address=claimed.message.address)
+    receipt = _search(finder, doubt.provider, claimed.channel, message) if message else None
     if receipt is None:
         return None
     reporter.report(receive(deps, replace(receipt, is_fetched=True), raw="").follow_ups)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import calls, earlier_pages, lifecycle, proof
@@ -67,28 +68,50 @@ def begin_all(tx: Transaction, group: Sequence[Candidate], provider: str, *, has
     if not others:
         return first
     said = [each.message.content for each in begun]
-    content = _bundle(tx, group, said, provider, sent_with=first_id, named=_names(tx, begun))
+    content = together(
+        tx,
+        [each.row for each in group],
+        group[0].contact,
+        said,
+        provider=provider,
+        sent_with=first_id,
+        named=_names(tx, begun),
+        is_after_quiet=all(each.row.deferred_by is DeferralReason.QUIET for each in group),
+    )
     return replace(first, message=replace(first.message, content=content), carried=tuple(begun[1:]))
 
 
-def _bundle(
-    tx: Transaction, group: Sequence[Candidate], contents: Sequence[Content], provider: str, *, sent_with: str, named: int
+def together(
+    tx: Transaction,
+    rows: Sequence[NotificationFacts],
+    contact: Contact,
+    contents: Sequence[Content],
+    *,
+    provider: str,
+    sent_with: str,
+    named: int,
+    is_after_quiet: bool,
+    at: datetime | None = None,
 ) -> Content:
-    """Return the content of a bundle; that of pages has a link and a reply for all that it carries."""
-    rows, contact = [each.row for each in group], group[0].contact
+    """Return the content of a bundle; that of pages has a link and a reply for all that it carries.
+
+    Args:
+        tx: The transaction.
+        rows: All that it carries, in its order.
+        contact: Its recipient.
+        contents: The content for each.
+        provider: The provider that carries it.
+        sent_with: The attempt that makes its call.
+        named: How many incidents it names at most.
+        is_after_quiet: Whether all waited in quiet hours.
+        at: When its call began; None for now.
+    """
     oldest = min(range(len(rows)), key=lambda number: rows[number].created_at)
     link, reply = None, ""
     if rows[0].kind is Kind.PAGE:
-        link = links.link(tx.deps, sent_with, contact.recipient_id, now=tx.now, subject=Subject.BUNDLE)
+        link = links.link(tx.deps, sent_with, contact.recipient_id, now=at or tx.now, subject=Subject.BUNDLE)
         reply = reply_codes.bundle_hint(tx, rows, contact, provider=provider, sent_with=sent_with, named=named)
-    return bundle_of(
-        contents,
-        named=named,
-        oldest=contents[oldest],
-        is_after_quiet=all(row.deferred_by is DeferralReason.QUIET for row in rows),
-        link=link,
-        reply=reply,
-    )
+    return bundle_of(contents, named=named, oldest=contents[oldest], is_after_quiet=is_after_quiet, link=link, reply=reply)
 
 
 def _names(tx: Transaction, begun: Sequence[Claimed]) -> int:
@@ -141,7 +164,7 @@ def _begin(
     claimed = lifecycle.claim(replace(row, lane=candidate.lane), attempt, now=tx.now)
     tx.write(row, claimed, attempt=attempt.id, provider=provider, **mark)
     message = replace(
-        _message(tx, row, escalation, contact, attempt),
+        message_of(tx, row, escalation, contact, attempt),
         valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
         replaces=_replaced(tx, row, escalation, provider) if row.kind is Kind.STATUS_UPDATE else "",
     )
@@ -162,11 +185,16 @@ def _begin(
         message=message,
         lease_until=attempt.lease_until,
         severity=row.severity,
-        doubt=Doubt(provider=doubted.provider, message=_message(tx, row, escalation, contact, doubted)) if doubted else None,
+        doubt=_doubt(doubted) if doubted else None,
     )
 
 
-def _message(
+def _doubt(doubted: AttemptFacts) -> Doubt:
+    attempt_id = doubted.sent_with or doubted.id
+    return Doubt(provider=doubted.provider, attempt_id=attempt_id, notification_id=doubted.notification_id)
+
+
+def message_of(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
 ) -> OutboundMessage:
     """Return the message of an attempt, as of the attempt's start.

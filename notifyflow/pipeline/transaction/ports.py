@@ -221,15 +221,17 @@ class Committed(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """The previous attempt, whose result is unknown.
+    """The call of the previous attempt, whose result is unknown.
 
     Attributes:
-        provider: Its provider, which may be asked for the message.
-        message: The message as it may have been sent.
+        provider: Its provider, which may be asked for its message.
+        attempt_id: The attempt that made it; it may have carried others, of other notifications.
+        notification_id: The notification at hand, which it carried.
     """
 
     provider: str
-    message: OutboundMessage
+    attempt_id: str
+    notification_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +261,7 @@ class Claimed:
         message: The message to send.
         lease_until: The claimer must have recorded or released the attempt by then.
         severity: The round's.
-        doubt: The attempt that this one repeats; None for any other attempt.
+        doubt: The call that this attempt and the others of its call repeat; None for any other attempt.
         carried: The other attempts of the same call; the message is a bundle then, and theirs are not sent.
     """
 

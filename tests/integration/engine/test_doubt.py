@@ -18,7 +18,8 @@ from notifyflow.sandbox.inbox import Message
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-from tests.builders import a_recipient
+from tests.builders import ACCEPTED, START, a_recipient, an_incident
+from tests.damage import Damage, damaged
 from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
@@ -230,6 +231,71 @@ def test_a_provider_that_cannot_search_is_not_called(store: Store) -> None:
     provider = ScriptedProvider()
     provider.name = "twilio"
     assert len(_searched(store, provider).attempts) == len(provider.messages) + 1 == 2
+
+
+KEYS = [f"db-{number:02}" for number in range(12)]
+
+
+class Night(Scene):
+    """A worker that died with a text to Ada which carried what had waited in her quiet hours."""
+
+    def __init__(self, store: Store, channel: Channel, *, recorded: int = 0) -> None:
+        super().__init__(store, channel)
+        self.driver.clock.at = START
+        for key in KEYS:
+            self.driver.notify(an_incident(key), replace(ADA, quiet="22:00-07:00"))
+        self.driver.claim("sms", providers=["twilio"])
+        self.driver.note_sweep(START + timedelta(hours=4))
+        (self.call,) = self.driver.claim("sms", providers=["twilio"])
+        for each in self.call.attempts[:recorded]:
+            self.driver.record(each, replace(ACCEPTED, provider_ref="SM1"))
+
+    def deliver_all(self) -> None:
+        self.expire()
+        self._deliverer.deliver("sms", [row.id for row in self.rows()])
+
+    def rows(self) -> list[NotificationFacts]:
+        return [self.driver.pages(key=key)["sms"] for key in KEYS]
+
+    def states(self) -> list[NotificationState]:
+        return [row.state for row in self.rows()]
+
+
+@pytest.mark.parametrize("recorded", [0, 5])
+@pytest.mark.parametrize(("found", "messages"), [(Result.ACCEPTED, 0), (None, 1)])
+def test_a_call_that_carried_several_is_asked_for_once_and_the_answer_holds_for_all(
+    store: Store, found: Result | None, messages: int, recorded: int
+) -> None:
+    oracle = Oracle(found)
+    night = Night(store, ScriptedChannel(oracle), recorded=recorded)
+    night.deliver_all()
+    (question,) = oracle.questions
+    assert (question.attempt_id, question.content) == (night.call.message.attempt_id, night.call.message.content)
+    assert night.states() == [NotificationState.SENT] * 12
+    assert [sum(message.content.counts.values()) for message in oracle.messages] == [12 - recorded] * messages
+
+
+def test_a_damaged_row_of_a_call_in_doubt_keeps_no_other_from_the_answer(store: Store) -> None:
+    oracle = Oracle(Result.DELIVERED)
+    night = Night(store, ScriptedChannel(oracle))
+    bad = night.rows()[0]
+    night.expire()
+    with damaged(night.driver.deps, "notification", bad.id, Damage.WORD):
+        night._deliverer.deliver("sms", [each.message.notification_id for each in night.call.attempts])
+        assert len(oracle.questions) == 1
+    assert sorted(night.states()) == [NotificationState.DELIVERED] * 11 + [NotificationState.QUEUED]
+    assert oracle.messages == []
+
+
+def test_a_text_that_carried_several_is_found_by_its_words(store: Store, sandbox: Sandbox) -> None:
+    variables = {**sandbox.settings(), "NOTIFYFLOW_READ_TIMEOUT_S": "0.5"}
+    channel = SmsChannel.from_settings(Settings.from_variables(variables))
+    night = Night(store, channel)
+    _send(sandbox, night.call.message)
+    night.deliver_all()
+    channel.close()
+    assert len(_texts(sandbox)) == 1
+    assert set(night.states()) <= {NotificationState.SENT, NotificationState.DELIVERED}
 
 
 def test_only_the_previous_attempt_is_searched_for(store: Store) -> None:
