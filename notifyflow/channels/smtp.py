@@ -191,7 +191,7 @@ def _refusal(error: smtplib.SMTPResponseException, stage: _Stage) -> ProviderErr
     is_introduction = stage is _Stage.INTRODUCTION
     if row.verdict is Verdict.PERMANENT and is_introduction:
         return RefusedUsError("the server refuses us before it was told whom the mail is for", code=enhanced_code or str(code))
-    row = replace(row, is_general=is_introduction)
+    row = replace(row, is_general=is_introduction, is_about_content=row.is_about_content and stage is _Stage.MESSAGE)
     return row.error(code=f"{code} {enhanced_code}" if enhanced_code else str(code), is_unhealthy=is_introduction)
 
 

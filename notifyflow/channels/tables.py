@@ -32,6 +32,8 @@ class Row:
         meaning: In words, without personal data.
         source: The document: its title or page.
         is_general: For a fault of ours, whether it affects messages to all recipients.
+        is_about_content: For a refusal for good or a fault of ours, whether another message might be accepted in its place; then
+            one of several notifications is halved.
     """
 
     code: str
@@ -39,6 +41,7 @@ class Row:
     meaning: str
     source: str
     is_general: bool = False
+    is_about_content: bool = False
 
     def error(
         self, *, code: str = "", retry_after_s: float | None = None, is_unhealthy: bool = False, is_throttled: bool = False
@@ -51,9 +54,9 @@ class Row:
                     self.meaning, code=code, retry_after_s=retry_after_s, is_unhealthy=is_unhealthy, is_throttled=is_throttled
                 )
             case Verdict.PERMANENT:
-                return PermanentProviderError(self.meaning, code=code)
+                return PermanentProviderError(self.meaning, code=code, is_about_content=self.is_about_content)
             case Verdict.OURS:
-                return RefusedUsError(self.meaning, code=code, is_general=self.is_general)
+                return RefusedUsError(self.meaning, code=code, is_general=self.is_general, is_about_content=self.is_about_content)
             case Verdict.UNKNOWN:
                 return UnknownOutcomeError(self.meaning, code=code)
         assert_never(self.verdict)

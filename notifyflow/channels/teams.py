@@ -38,7 +38,7 @@ _STYLES = {
 # The URL, with its key, belongs to one recipient, so its refusals do not affect others.
 TEAMS: Table = table(
     Row("3xx", Verdict.PERMANENT, "the workflow's URL answers with a redirect, which is never followed", _SOURCE),
-    Row("400", Verdict.OURS, "the workflow does not accept our card, or is disabled", _SOURCE),
+    Row("400", Verdict.OURS, "the workflow does not accept our card, or is disabled", _SOURCE, is_about_content=True),
     Row("401", Verdict.PERMANENT, "the URL's signature is not, or no longer, valid", _SOURCE),
     Row("403", Verdict.PERMANENT, "the workflow may not be started from outside", _SOURCE),
     Row("404", Verdict.PERMANENT, "the workflow does not exist", _SOURCE),

@@ -270,6 +270,9 @@ class Deliverer:
         self._record(recordings, claimed, outcome, took)
 
     def _record(self, recordings: Recordings, claimed: Claimed, outcome: Outcome, took: timedelta) -> None:
+        if outcome.is_about_content and claimed.carried:
+            self._recorder.halve(claimed, outcome)
+            return
         recordings.add(
             claimed,
             outcome,

@@ -29,14 +29,30 @@ def outcome_of(response: Accepted | NotifyflowError) -> Outcome:
                 result=Result.TEMPORARY_FAILURE, code=response.code, reason=response.reason, retry_after_s=response.retry_after_s
             )
         case PermanentProviderError():
-            return Outcome(result=Result.PERMANENT_FAILURE, code=response.code, reason=response.reason)
+            return Outcome(
+                result=Result.PERMANENT_FAILURE,
+                code=response.code,
+                reason=response.reason,
+                is_about_content=response.is_about_content,
+            )
         case RefusedUsError():
-            return Outcome(result=Result.TEMPORARY_FAILURE, code=response.code, reason=response.reason, is_our_fault=True)
+            return Outcome(
+                result=Result.TEMPORARY_FAILURE,
+                code=response.code,
+                reason=response.reason,
+                is_our_fault=True,
+                is_about_content=response.is_about_content,
+            )
         case UnknownOutcomeError() | ProviderError():
             return Outcome(result=Result.IN_DOUBT, code=response.code, reason=response.reason)
         case _:
-            reason = f"could not be rendered: {type(response).__name__}"
-            return Outcome(result=Result.TEMPORARY_FAILURE, code=BROKE_OFF, reason=reason, is_our_fault=True)
+            return Outcome(
+                result=Result.TEMPORARY_FAILURE,
+                code=BROKE_OFF,
+                reason=f"could not be rendered: {type(response).__name__}",
+                is_our_fault=True,
+                is_about_content=True,
+            )
 
 
 def with_condition(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outcome:

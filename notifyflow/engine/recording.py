@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.retry import pause_s
+from notifyflow.core.messages import bundle
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
 from notifyflow.log import get_logger, source_line
-from notifyflow.pipeline.delivery.record import Recording, Release, record, release
+from notifyflow.pipeline.delivery.record import Halved, Recording, Release, record, release
 from notifyflow.pipeline.transaction.group_commit import GroupCommit, PendingItem
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies, FollowUps, Lease
 from notifyflow.pipeline.transaction.set_use_case import SetResult
@@ -96,43 +97,55 @@ class Recorder:
 
     def release(self, unsent: Sequence[Claimed], *, reason: str = "") -> None:
         """Give unmade attempts back, all at once; if one cannot be given back, its lease expires."""
-        if not unsent:
-            return
-        unsent = [each for call in unsent for each in call.attempts]
-        done = self._release(unsent, reason)
-        for each, error in zip(unsent, done.results, strict=True):
+        if unsent:
+            attempts = [each for call in unsent for each in call.attempts]
+            self._release(attempts, [Release(lease=each.lease, reason=reason) for each in attempts])
+
+    def halve(self, refused: Claimed, outcome: Outcome) -> None:
+        """Give back what a message of several carried that was refused for its content: either half leaves again, by itself."""
+        reason = f"refused for its content with {len(refused.carried)} others: {outcome.reason}"
+        releases = [
+            Release(lease=each.lease, reason=reason, halved=Halved(outcome=outcome, half=half[0].lease.attempt_id))
+            for half in bundle.halves(refused.attempts)
+            for each in half
+        ]
+        self._release(refused.attempts, releases)
+
+    def _release(self, unsent: Sequence[Claimed], releases: Sequence[Release]) -> None:
+        done = self._release_in_time(releases, until=min(each.lease_until for each in unsent))
+        for each, released, error in zip(unsent, releases, done.results, strict=True):
             if error is None:
-                _log.info("engine.attempt_released", **each.ids(), reason=reason)
+                _log.info("engine.attempt_released", **each.ids(), reason=released.reason)
             else:
                 _log.warning("engine.release_failed", **each.ids(), error=type(error).__name__)
         self._report(done.follow_ups)
         if done.interruption is not None:
             raise done.interruption
 
-    def _release(self, unsent: Sequence[Claimed], reason: str) -> SetResult[None]:
+    def _release_in_time(self, releases: Sequence[Release], *, until: datetime) -> SetResult[None]:
         """Release attempts; one whose release is unknown is tried again until it is known, or its lease is over."""
-        waiting = dict(enumerate(each.lease for each in unsent))
+        waiting = dict(enumerate(releases))
         results: dict[int, Exception | None] = {}
         follow_ups = NOTHING
         tries = 0
         while True:
-            done = self._try_to_release(list(waiting.values()), reason)
+            done = self._try_to_release(list(waiting.values()))
             follow_ups += done.follow_ups
             results.update(zip(waiting, done.results, strict=True))
-            is_over = self._is_stopping() or self._deps.clock.now() >= unsent[0].lease_until
-            again = ((number, _to_try_again(lease, results[number], is_over=is_over)) for number, lease in waiting.items())
-            waiting = {number: lease for number, lease in again if lease is not None}
+            is_over = self._is_stopping() or self._deps.clock.now() >= until
+            again = ((number, _to_try_again(each, results[number], is_over=is_over)) for number, each in waiting.items())
+            waiting = {number: each for number, each in again if each is not None}
             if not waiting or done.interruption is not None:
-                return SetResult(tuple(results[number] for number in range(len(unsent))), follow_ups, done.interruption)
+                return SetResult(tuple(results[number] for number in range(len(releases))), follow_ups, done.interruption)
             tries += 1
             self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
 
-    def _try_to_release(self, leases: Sequence[Lease], reason: str) -> SetResult[None]:
+    def _try_to_release(self, releases: Sequence[Release]) -> SetResult[None]:
         try:
-            done = release(self._deps, [Release(lease=each, reason=reason) for each in leases])
+            done = release(self._deps, releases)
         except StorageUnavailable as error:
-            done = SetResult((error,) * len(leases))
-        return _with_doubts(leases, done)
+            done = SetResult((error,) * len(releases))
+        return _with_doubts([each.lease for each in releases], done)
 
     def is_late(self, each: _Open, *, after: timedelta) -> bool:
         """Return whether an outcome will have waited for too long after some time."""
@@ -201,11 +214,12 @@ def _with_doubts(leases: Sequence[Lease], done: SetResult[None]) -> SetResult[No
     return replace(done, results=tuple(results))
 
 
-def _to_try_again(lease: Lease, result: Exception | None, *, is_over: bool) -> Lease | None:
-    """Return the lease to release again, if its release is unknown; else None."""
+def _to_try_again(released: Release, result: Exception | None, *, is_over: bool) -> Release | None:
+    """Return the release to try again, if it is unknown whether it was done; else None."""
     if isinstance(result, _Unsure):
-        return result.lease
-    return lease if isinstance(result, StorageUnavailable) and lease.unsure is not None and not is_over else None
+        return replace(released, lease=result.lease)
+    is_unknown = isinstance(result, StorageUnavailable) and released.lease.unsure is not None
+    return released if is_unknown and not is_over else None
 
 
 class Recordings:

@@ -44,19 +44,29 @@ class TemporaryProviderError(ProviderError):
 
 
 class PermanentProviderError(ProviderError):
-    """Raised when a provider will never deliver this message to this address."""
+    """Raised when a provider will never deliver this message to this address.
+
+    Attributes:
+        is_about_content: Whether it refuses the message, and might accept another one to the address.
+    """
+
+    def __init__(self, reason: str, *, code: str = "", is_about_content: bool = False) -> None:
+        super().__init__(reason, code=code)
+        self.is_about_content = is_about_content
 
 
 class RefusedUsError(ProviderError):
     """Raised when a provider refuses *us*: credentials, billing, an unknown sender.
 
     Attributes:
-        is_general: Whether it would refuse every message of ours; False if that may depend on the recipient.
+        is_general: Whether it would refuse every message of ours; False if that may depend on the recipient or the message.
+        is_about_content: Whether it refuses the message, and might accept another one.
     """
 
-    def __init__(self, reason: str, *, code: str = "", is_general: bool = True) -> None:
+    def __init__(self, reason: str, *, code: str = "", is_general: bool = True, is_about_content: bool = False) -> None:
         super().__init__(reason, code=code)
-        self.is_general = is_general
+        self.is_general = is_general and not is_about_content
+        self.is_about_content = is_about_content
 
 
 class UnknownOutcomeError(ProviderError):

@@ -168,7 +168,7 @@ def _failure(error: Exception) -> ProviderError:
         case _ if isinstance(error, (*no_key, exceptions.NoRegionError, exceptions.TokenRetrievalError)):
             return RefusedUsError("there are no AWS credentials", code="no_credentials")
         case exceptions.ParamValidationError():
-            return RefusedUsError("our request is not one that AWS takes", code="parameters", is_general=False)
+            return RefusedUsError("our request is not one that AWS takes", code="parameters", is_about_content=True)
         case exceptions.ReadTimeoutError():
             return UnknownOutcomeError("did not answer in time", code="timeout")
         case _:

@@ -33,10 +33,16 @@ STS: Table = table(*_COMMON_ROWS)
 SES: Table = table(
     *_COMMON_ROWS,
     Row("AccountSuspendedException", Verdict.OURS, "our account may not send mail any more", _SES, is_general=True),
-    Row("BadRequestException", Verdict.OURS, "our request is not valid", _SES),
+    Row("BadRequestException", Verdict.OURS, "our request is not valid", _SES, is_about_content=True),
     Row("LimitExceededException", Verdict.OURS, "our account has reached a limit", _SES),
     Row("MailFromDomainNotVerifiedException", Verdict.OURS, "our sender's domain is not verified", _SES, is_general=True),
-    Row("MessageRejected", Verdict.OURS, "the message was refused: its content, or an address not verified (sandbox)", _SES),
+    Row(
+        "MessageRejected",
+        Verdict.OURS,
+        "the message was refused: its content, or an address not verified (sandbox)",
+        _SES,
+        is_about_content=True,
+    ),
     Row("NotFoundException", Verdict.OURS, "our configuration set does not exist", _SES, is_general=True),
     Row("SendingPausedException", Verdict.OURS, "our account's sending is paused", _SES, is_general=True),
     Row("TooManyRequestsException", Verdict.TEMPORARY, "SES asks for fewer requests", _SES),
@@ -47,10 +53,10 @@ _SNS_ROWS = (
     *_COMMON_ROWS,
     Row("AuthorizationError", Verdict.OURS, "our key may not publish there", _SNS, is_general=True),
     Row("InternalError", Verdict.TEMPORARY, "SNS failed on its own side", _SNS),
-    Row("InvalidParameter", Verdict.OURS, "our request is not valid", _SNS),
+    Row("InvalidParameter", Verdict.OURS, "our request is not valid", _SNS, is_about_content=True),
     Row("InvalidSecurity", Verdict.OURS, "our signature is wrong", _SNS, is_general=True),
-    Row("ParameterValueInvalid", Verdict.OURS, "our request is not valid", _SNS),
-    Row("ValidationException", Verdict.OURS, "our request is not valid", _SNS),
+    Row("ParameterValueInvalid", Verdict.OURS, "our request is not valid", _SNS, is_about_content=True),
+    Row("ValidationException", Verdict.OURS, "our request is not valid", _SNS, is_about_content=True),
 )
 
 SNS: Table = table(

@@ -26,7 +26,7 @@ _RFC = "RFC 9110, HTTP Semantics, §15"
 
 STATUSES = table(
     Row("3xx", Verdict.OURS, "answered with a redirect, which is never followed", _RFC),
-    Row("400", Verdict.OURS, "does not understand our request", _RFC),
+    Row("400", Verdict.OURS, "does not understand our request", _RFC, is_about_content=True),
     Row("401", Verdict.OURS, "does not accept our credentials", _RFC, is_general=True),
     Row("402", Verdict.OURS, "wants to be paid first", _RFC, is_general=True),
     Row("403", Verdict.OURS, "forbids us this", _RFC, is_general=True),
@@ -35,8 +35,9 @@ STATUSES = table(
     Row("408", Verdict.TEMPORARY, "did not get the whole request in time", _RFC),
     Row("409", Verdict.TEMPORARY, "is busy with something that contradicts the request", _RFC),
     Row("410", Verdict.OURS, "no longer has what our request names", _RFC),
-    Row("413", Verdict.OURS, "finds our message too large", _RFC),
+    Row("413", Verdict.OURS, "finds our message too large", _RFC, is_about_content=True),
     Row("421", Verdict.TEMPORARY, "was reached over a connection that it does not serve", _RFC),
+    Row("422", Verdict.OURS, "does not accept what our message says", _RFC, is_about_content=True),
     Row("425", Verdict.TEMPORARY, "wants the request again, later", "RFC 8470, Using Early Data in HTTP, §5.2"),
     Row("429", Verdict.TEMPORARY, "asks for fewer requests", "RFC 6585, Additional HTTP Status Codes, §4"),
     Row("4xx", Verdict.OURS, "refuses our request", _RFC),

@@ -24,6 +24,9 @@ _OF_SEVERAL = re.compile(r"[0-9x.]*x[0-9x.]*")
 """The code of a row that stands for several codes: ``5xx``, ``5.7.x``."""
 
 
+_HALVED = "A message that carries several notifications leaves again in two halves before any of them fails."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
     """The entry of one table for a code.
@@ -50,7 +53,11 @@ class Explained:
         if isinstance(about, Status):
             evidence = f", with the {about.evidence} as evidence" if about.evidence else ""
             return f"A report that comes after a send; it counts as {about.result or 'its error code says'}{evidence}."
-        match about.verdict:
+        return " ".join(filter(None, (self._retried(about.verdict), _HALVED if about.is_about_content else "")))
+
+    @staticmethod
+    def _retried(verdict: Verdict) -> str:
+        match verdict:
             case Verdict.TEMPORARY:
                 return "A temporary failure: it is tried again while attempts last."
             case Verdict.PERMANENT:
@@ -59,7 +66,7 @@ class Explained:
                 return "A fault of ours: it is tried again, counts for the next tier at once, and operations is told."
             case Verdict.UNKNOWN:
                 return "Nobody knows whether the message left: it is tried again, and may come twice."
-        assert_never(about.verdict)
+        assert_never(verdict)
 
 
 @app.command()

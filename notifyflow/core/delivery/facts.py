@@ -51,7 +51,7 @@ class AttemptFacts:
         unproven_at: When it counts as overdue if no receipt can come, on channels where acceptance shows nothing; else None.
         took_s: How long the call took, in seconds; None if it was not made, or its end was not recorded.
         sent_with: The attempt whose call carried this one and others in a bundle; its own id if it made the call. None
-            if it was sent alone.
+            if it was sent alone. If the call was refused for its content, the first attempt of its half.
         position: Its place in the bundle, from 0, the most severe first; None if it was sent alone.
         is_named: Whether the message names its incident; False for those that a bundle only counts.
         over_at: When the call that it makes is over, or counts as over unless a report says more; None for anything else.
@@ -87,6 +87,11 @@ class AttemptFacts:
         """Whether another attempt's call carries it."""
         return self.sent_with not in (None, self.id)
 
+    @property
+    def is_halved(self) -> bool:
+        """Whether its message of several was refused for its content: it does not count, and ``sent_with`` is its half."""
+        return self.state is AttemptState.NOT_SENT and self.sent_with is not None and bool(self.reason)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -100,6 +105,7 @@ class Outcome:
         evidence: The source of an acceptance; None if the message was not accepted.
         retry_after_s: Seconds that the provider asked to wait.
         is_our_fault: Whether the provider refused *us*.
+        is_about_content: Whether the provider refused the message for its content, and nothing of it left.
         receipt_due_at: When a receipt becomes overdue; None keeps the time set by the claim.
         condition: The provider's health, as this outcome shows it.
         throttle_s: Seconds that the provider asked all senders to back off; None if it did not.
@@ -113,6 +119,7 @@ class Outcome:
     evidence: Evidence | None = None
     retry_after_s: float | None = None
     is_our_fault: bool = False
+    is_about_content: bool = False
     receipt_due_at: datetime | None = None
     condition: Condition = Condition.HEALTHY
     throttle_s: float | None = None

@@ -159,6 +159,29 @@ def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
     return _fire(row, with_attempt(row, unsent), "released", now=now, is_end=True)
 
 
+def set_apart(row: NotificationFacts, attempt_id: str, outcome: Outcome, *, half: str, now: datetime) -> Moved:
+    """Return the running attempt of a message of several that was refused for its content: the row leaves again with its half.
+
+    Nothing was sent: the attempt does not count, and the row is due at once. If the provider has reported on the attempt, it is
+    put in doubt instead.
+
+    Args:
+        row: The notification.
+        attempt_id: The attempt.
+        outcome: The refusal, with its code and reason.
+        half: The first attempt of the half that the attempt belongs to.
+        now: The instant.
+
+    Raises:
+        IllegalMove: When the attempt is not running.
+    """
+    attempt = _running(row, attempt_id, "released")
+    if attempt.result is None:
+        reason = outcome.reason or outcome.code or "its content was refused"
+        row = with_attempt(row, replace(attempt, sent_with=half, code=outcome.code, reason=reason))
+    return release(row, attempt_id, now=now)
+
+
 def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, doubt_resolution_time: timedelta = _AT_ONCE) -> Moved:
     """Put the running attempt in doubt, since its lease has expired; the row is due when the provider can no longer resolve it.
 

@@ -121,6 +121,7 @@ class AttemptWords:
 
     def _details(self, row: NotificationFacts, attempt: AttemptFacts) -> Iterator[str]:
         if attempt.state is AttemptState.NOT_SENT:
+            yield from self._unsent(row, attempt)
             return
         if attempt.result is None:
             yield f"counts as in doubt at {self.brief(attempt.lease_until)} unless its result is recorded"
@@ -136,6 +137,10 @@ class AttemptWords:
             yield f"noted at {self.brief(note.received_at)}: {coded(note.code, note.reason)}"
         if attempt.ended_at is not None:
             yield f"took {(attempt.ended_at - attempt.started_at).total_seconds():.1f} s"
+
+    def _unsent(self, row: NotificationFacts, attempt: AttemptFacts) -> Iterator[str]:
+        if attempt.is_halved:
+            yield f"its message was refused for its content, with others: {self._reason(row, attempt)}"
 
     def _remarks(self, attempt: AttemptFacts) -> Iterator[tuple[str, bool]]:
         awaited_at = attempt.receipt_due_at if attempt.result is Result.ACCEPTED else None

@@ -1,20 +1,32 @@
 """The notifications of a bundle, which leave in one message; pure."""
 
 import zlib
+from collections.abc import Sequence
+from typing import TypeVar
 
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.lifecycle import BROKE_OFF
+
+Item = TypeVar("Item")
 
 
 def company(row: NotificationFacts) -> str:
     """Return the call that carried a notification with others, which its retry joins again; empty if it leaves alone.
 
-    What a channel broke off on leaves alone, so that one that cannot be rendered stops no other.
+    What was in doubt leaves together again, so that its provider is asked once, and the answer holds for all. Of a message that
+    was refused for its content, it is the half. What a channel broke off on leaves alone, so that one that cannot be rendered
+    stops no other.
     """
     last = row.attempts[-1] if row.attempts else None
     if last is None or (last.is_doubted and last.code == BROKE_OFF):
         return ""
     return last.sent_with or ""
+
+
+def halves(refused: Sequence[Item]) -> Sequence[Sequence[Item]]:
+    """Return the halves of a message of several that was refused for its content; neither is empty."""
+    middle = (len(refused) + 1) // 2
+    return refused[:middle], refused[middle:]
 
 
 def order(row: NotificationFacts) -> tuple[object, ...]:

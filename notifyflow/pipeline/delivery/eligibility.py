@@ -4,6 +4,7 @@ Calls and texts are counted under the locks of the channel's providers.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.limits import cap_counts
@@ -42,6 +43,13 @@ def spend(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) 
     if row.channel in tx.deps.caps.channels:
         counted = tx.deps.caps.counted(row.channel, *_owner_and_address(tx, row, escalation))
         tx.ledger.providers.spend(row.channel, counted, hour=cap_counts.hour_of(tx.now))
+
+
+def refund(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, *, spent_at: datetime) -> None:
+    """Count a notification no longer that was claimed, and of which nothing was sent."""
+    if row.channel in tx.deps.caps.channels:
+        counted = tx.deps.caps.counted(row.channel, *_owner_and_address(tx, row, escalation))
+        tx.ledger.providers.refund(row.channel, counted, hour=cap_counts.hour_of(spent_at))
 
 
 def _owner_and_address(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.delivery.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError
-from notifyflow.pipeline.delivery import decisions, outages, provider_health, receive
+from notifyflow.pipeline.delivery import decisions, eligibility, outages, provider_health, receive
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, Lease
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, keep_apart
@@ -31,15 +31,30 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Halved:
+    """The refusal of a message of several for its content.
+
+    Attributes:
+        outcome: The provider's response.
+        half: The first attempt of the half in which the attempt leaves again.
+    """
+
+    outcome: Outcome
+    half: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """An attempt whose call was not made.
+    """An attempt whose call was not made, or carried a message of several that was refused for its content.
 
     Attributes:
         reason: Why, for the transition log; nothing personal.
+        halved: The refusal; None if the call was not made.
     """
 
     lease: Lease
     reason: str = ""
+    halved: Halved | None = None
 
 
 def record(deps: Dependencies, recordings: Sequence[Recording]) -> SetResult[None]:
@@ -57,7 +72,7 @@ def record(deps: Dependencies, recordings: Sequence[Recording]) -> SetResult[Non
 
 
 def release(deps: Dependencies, releases: Sequence[Release]) -> SetResult[None]:
-    """Give attempts back whose calls were not made, in one transaction.
+    """Give attempts back of which nothing was sent, in sets.
 
     They do not count, and the attempt before each decides; without one, the notification is due.
 
@@ -147,9 +162,17 @@ def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> 
 
 def _release(tx: Transaction, loaded: None, released: Release) -> None:
     escalation, row, attempt = _lock(tx, released.lease)
-    reason = {"reason": released.reason} if released.reason else {}
-    tx.write(row, lifecycle.release(row, attempt.id, now=tx.now), attempt=attempt.id, **reason)
+    detail = {"reason": released.reason} if released.reason else {}
+    if (halved := released.halved) is None:
+        moved = lifecycle.release(row, attempt.id, now=tx.now)
+    else:
+        moved = lifecycle.set_apart(row, attempt.id, halved.outcome, half=halved.half, now=tx.now)
+        detail |= {"code": halved.outcome.code, "half": halved.half}
+    tx.write(row, moved, attempt=attempt.id, **detail)
     decisions.decide_page(tx, escalation, row, cause="recorded")
+    if halved is not None and not attempt.is_sent_with_another:  # one call reports its provider's health once
+        provider_health.record_outcome(tx, row, attempt.provider, halved.outcome)
+        eligibility.refund(tx, row, escalation, spent_at=attempt.started_at)
 
 
 def _lock(tx: Transaction, lease: Lease) -> tuple[EscalationFacts, NotificationFacts, AttemptFacts]:
@@ -172,4 +195,6 @@ def _lock(tx: Transaction, lease: Lease) -> tuple[EscalationFacts, NotificationF
 
 
 _RECORD = SetUseCase("record", _load_recordings, _record, blames=lambda recording: ("attempt", recording.lease.attempt_id))
-_RELEASE = SetUseCase("release", _load_releases, _release, blames=lambda released: ("attempt", released.lease.attempt_id))
+_RELEASE = SetUseCase(
+    "release", _load_releases, _release, blames=lambda released: ("attempt", released.lease.attempt_id), is_in_sets=True
+)

@@ -69,6 +69,12 @@ class Providers(Repository):
                 self._unit.execute(SpentRow.delete().where(is_it, SpentRow.hour < hour - _KEPT_FOR))
                 self._unit.insert(SpentRow, [{"channel": channel, "scope": scope, "hour": hour, "count": 1}])
 
+    def refund(self, channel: str, scopes: Collection[str], *, hour: datetime) -> None:
+        """Subtract one from the count of each scope in an hour, if it is counted."""
+        for scope in sorted(scopes):
+            is_it = (SpentRow.channel == channel) & (SpentRow.scope == scope)
+            self._unit.execute(SpentRow.update(count=SpentRow.count - 1).where(is_it, SpentRow.hour == hour, SpentRow.count > 0))
+
     def _locked(self, channel: str, providers: Collection[str]) -> dict[str, ProviderHealth]:
         query = _HEALTH(channel, sorted(providers))
         return {row["provider"]: ProviderHealth(**row) for row in self._unit.rows(self._unit.locked(query))}

@@ -74,11 +74,19 @@ class FlakyStore:
 class Scene:
     """A deliverer over a store, with one channel, email."""
 
-    def __init__(self, store: Store, *, lease: timedelta = LEASE, send_budget: timedelta = SEND_BUDGET, **deps: Any) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        lease: timedelta = LEASE,
+        send_budget: timedelta = SEND_BUDGET,
+        provider: ScriptedProvider | None = None,
+        **deps: Any,
+    ) -> None:
         self.store = store
         self.flaky = FlakyStore(store)
         self.clock = HandClock()
-        self.provider = ScriptedProvider()
+        self.provider = provider or ScriptedProvider()
         self.bell = NotedBell()
         self.deps = Dependencies(
             transactions=self.flaky,
@@ -90,11 +98,19 @@ class Scene:
             lease=lease,
             **deps,
         )
-        channels = {"email": ScriptedChannel(self.provider), "slack": ScriptedChannel()}
-        reporter = Reporter(self.bell, self.deps)
         self.urgent_rings = 0
+        self._send_budget = send_budget
+        self.start()
+
+    def start(self) -> None:
+        """Start a worker; the one before has stopped, or was killed."""
         self.deliverer = Deliverer(
-            self.deps, channels, reporter, send_budget=send_budget, concurrency=10, urgent_rings=lambda: self.urgent_rings
+            self.deps,
+            {"email": ScriptedChannel(self.provider), "slack": ScriptedChannel()},
+            Reporter(self.bell, self.deps),
+            send_budget=self._send_budget,
+            concurrency=10,
+            urgent_rings=lambda: self.urgent_rings,
         )
 
     def notify(self, *who: str, key: str = "db-1", channel: str = "email", severity: Severity = Severity.ERROR) -> list[str]:

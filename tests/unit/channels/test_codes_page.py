@@ -21,6 +21,8 @@ How notifyflow classifies the providers' codes. A *temporary* failure is retried
 retried, suspected at once, and reported to operations. *Unknown* means that the provider may have accepted the message: the
 attempt is in doubt and is retried. The HTTP status classifies a code that is in no table. A code that blames our request is a
 fault of ours; only a code that blames the address concerns the recipient. A code means the same in a response and in a receipt.
+In a response, a code with *(content)* may concern only a part of a message that carries several notifications: its two halves are
+sent in its place, until what is refused alone has failed.
 
 The *evidence* of a receipt says who confirms it, from weak to strong: *accepted* (the provider), *carrier* (the network, or the
 recipient's server), *device*, *human*. The strongest evidence of an attempt is shown. A status that is in no table is stored, and
@@ -44,7 +46,7 @@ def sections() -> Iterator[tuple[str, Mapping[str, Row | Status]]]:
 def page() -> str:
     parts = [INTRODUCTION]
     for title, codes in sections():
-        rows = [(f"``{row.code}``", str(row.verdict), row.meaning, row.source) for row in codes.values() if isinstance(row, Row)]
+        rows = [(f"``{row.code}``", _verdict(row), row.meaning, row.source) for row in codes.values() if isinstance(row, Row)]
         receipts = [
             (
                 f"``{status}``",
@@ -61,6 +63,10 @@ def page() -> str:
         else:
             parts.append(_section(title, ("code", "counts as", "meaning", "source"), sorted(rows), "15 15 40 30"))
     return "\n".join(parts)
+
+
+def _verdict(row: Row) -> str:
+    return f"{row.verdict} (content)" if row.is_about_content else str(row.verdict)
 
 
 def _result(about: Status, otherwise: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from notifyflow.core.delivery.model import NotificationState, Receipt, Recipient, Result
 from notifyflow.pipeline.delivery.receive import Received, apply_to_all, receive, receive_all
+from notifyflow.pipeline.delivery.record import Recording, record
 from notifyflow.pipeline.transaction.ports import Claimed, ReceiptMatch
 from notifyflow.storage.delivery.inbox import ReceiptState
 from notifyflow.storage.store import Store
@@ -181,4 +182,22 @@ def test_a_receipt_that_comes_before_the_record_applies_to_all(driver: Driver) -
     assert receive(driver.deps, receipt(call, Result.DELIVERED), raw="").value is ReceiptMatch.MATCHED
     for each in call.attempts:
         driver.record(each, replace(ACCEPTED, provider_ref="SM1"))
+    assert states(driver) == [DELIVERED] * COUNT
+
+
+@pytest.mark.parametrize("place", [0, 7])
+@pytest.mark.parametrize("damage", UNWRITABLE)
+def test_a_row_damaged_during_the_call_keeps_no_other_from_its_outcome_and_receipt(
+    driver: Driver, damage: Damage, place: int
+) -> None:
+    call = bundled(driver)
+    bad = call.attempts[place].message.notification_id
+    with damaged(driver.deps, "notification", bad, damage):
+        outcome = replace(ACCEPTED, provider_ref="SM1")
+        done = record(driver.deps, [Recording(lease=each.lease, outcome=outcome) for each in call.attempts])
+        assert [number for number, error in enumerate(done.results) if error is not None] == [place]
+        receive(driver.deps, receipt(call, Result.DELIVERED), raw="")
+        assert sorted(states(driver)) == [DELIVERED] * (COUNT - 1) + [NotificationState.SENDING]
+    release_all(driver.deps)
+    driver.sweep()
     assert states(driver) == [DELIVERED] * COUNT
