@@ -213,7 +213,7 @@ class Service:
             provider=reply.provider,
             intent=reply.intent.value,
             effect=handled.effect.value,
-            incidents=[choice.incident_id for choice in handled.choices],
+            incidents=[choice.incident_id for choice in (*handled.choices, *handled.still_open)],
         )
         is_withheld = handled.is_withheld or self._deps.delivery.final(channel, reply.number) != reply.number
         return replace(handled, notice=self._deps.notice, is_withheld=is_withheld)
