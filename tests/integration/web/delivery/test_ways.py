@@ -240,6 +240,18 @@ def test_a_code_selects_one_of_several_incidents(system: System) -> None:
     wait_until(lambda: system.flow.wait("db-3", timeout_s=DEADLINE_S))
 
 
+def test_a_code_followed_by_letters_acknowledges_nothing(system: System) -> None:
+    """In another tool ``100aa`` acknowledges all, and one letter less acknowledges one."""
+    for key in ("db-1", "db-2"):
+        system.notify("sms", key=key, who="ada")
+        system.arrived("sms", "ada", key)
+    for number, words in enumerate(("11aa", "100aa", "ALL 11aa")):
+        assert reply_text(system.text(words, sid=f"SM{number}")).startswith("Reply ACK")
+    assert [system.status(key).facts.state for key in ("db-1", "db-2")] == [IncidentState.OPEN] * 2
+    system.text("ALL 11", sid="SM3")
+    assert [system.status(key).facts.state for key in ("db-1", "db-2")] == [IncidentState.OPEN, IncidentState.ACKNOWLEDGED]
+
+
 def test_a_repeated_event_counts_once_even_after_a_new_round(system: System) -> None:
     system.notify("sms", who="ada")
     system.arrived("sms", "ada")
