@@ -310,7 +310,7 @@ class Stage(Driver):
         response = self._next(channel) if is_scripted else Response.DELIVERS
         outcome = _OUTCOMES.get(response, ACCEPTED)
         content = claimed.message.content
-        is_accepted, is_about = outcome is ACCEPTED, self._is_about(claimed)
+        is_accepted, is_about = outcome is ACCEPTED, self._is_about(claimed.attempts)
         self.observed.sent.append(Sent(self._now_s, channel, address, f"{content.title}\n{content.body}", is_accepted, is_about))
         if is_accepted:
             for delay_s, receipt in _receipts(response, channel):
@@ -319,10 +319,10 @@ class Stage(Driver):
                 self.observed.arrived.append(self._now_s)
         return outcome
 
-    def _is_about(self, claimed: Claimed) -> bool:
-        """Return whether a message carries a page of the alert."""
+    def _is_about(self, attempts: Sequence[Claimed]) -> bool:
+        """Return whether one of some attempts is of a page of the alert."""
         alerts = {firing.incident_id for firing in self.observed.firings}
-        return any(each.message.incident_id in alerts for each in claimed.attempts)
+        return any(each.message.incident_id in alerts for each in attempts)
 
     def _next(self, channel: str) -> Response:
         number = self._attempts.get(channel, 0)
@@ -331,12 +331,13 @@ class Stage(Driver):
         return said[min(number, len(said) - 1)]
 
     def _report_on(self, claimed: Claimed, wanted: Receipt) -> None:
-        for attempt in claimed.attempts:
-            found = replace(wanted, provider=claimed.provider, attempt_id=attempt.message.attempt_id)
-            received = receive(self.deps, replace(found, event_id=f"event-{next(self._events)}"), raw="raw")
-            self._note(received.follow_ups)
+        """Report on a call; a pressed key delivers what it has named."""
+        found = replace(wanted, provider=claimed.provider, attempt_id=claimed.message.attempt_id)
+        received = receive(self.deps, replace(found, event_id=f"event-{next(self._events)}"), raw="raw")
+        self._note(received.follow_ups)
+        named = max(1, len(claimed.message.content.bundled)) if wanted.is_key_press else len(claimed.attempts)
         is_hers = claimed.message.address.startswith(ADDRESSES_OF_ADA)
-        if wanted.result is Result.DELIVERED and is_hers and self._is_about(claimed):
+        if wanted.result is Result.DELIVERED and is_hers and self._is_about(claimed.attempts[:named]):
             self.observed.arrived.append(self._now_s)
 
 
