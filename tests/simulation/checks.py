@@ -34,6 +34,7 @@ from tests import invariants
 from tests.capabilities import CALLING
 from tests.metrics import differences, recounted, rolled_up
 from tests.oracle import name, opens
+from tests.simulation import calls
 from tests.simulation.adoption import freed
 from tests.simulation.alarms import Alarms
 from tests.simulation.arrivals import Arrivals
@@ -69,7 +70,6 @@ _WITHIN = """
 """
 _CALL = "SELECT COALESCE(sent_with, id) FROM notifyflow_attempt WHERE id = ?"
 _RECORDED = ("accepted", "refused", "refused_for_good", "doubted")
-_REPORTED = "SELECT result FROM notifyflow_receipt WHERE matched_attempt_id = ? AND result IS NOT NULL"
 
 _RUNNING = f"""
     SELECT attempt.id FROM notifyflow_attempt attempt JOIN notifyflow_notification row ON row.id = attempt.notification_id
@@ -211,7 +211,7 @@ class Checks:
 
     def _check_result(self, attempt_id: str) -> None:
         ((result, state),) = self._database.look("SELECT result, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
-        send, reported = self._send(attempt_id), self._reported(attempt_id)
+        send, reported = self._send(attempt_id), calls.reported(self._database, attempt_id)
         strength = Result(result).strength if result else 0
         require(all(each.strength <= strength for each in reported), f"5: {attempt_id[-4:]} has {result} after {reported}")
         # a status fetch may outlive the lease
@@ -220,16 +220,13 @@ class Checks:
             result in (None, Result.IN_DOUBT) or result in known, f"9: {attempt_id[-4:]} is {result}; its provider knows {known}"
         )
         require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is recorded as unsent")
+        is_unheard = result == Result.DELIVERED and calls.is_unsaid(self._database, attempt_id)
+        require(not is_unheard, f"call: {attempt_id[-4:]} is delivered, and no key was pressed after its title")
 
     def _send(self, attempt_id: str) -> Send | None:
         """Return the call of an attempt, which may have carried others."""
         found = self._database.look(_CALL, attempt_id)
         return self._outside.sends.get(found[0][0]) if found else None
-
-    def _reported(self, attempt_id: str) -> list[Result]:
-        """Return what was reported of the call of an attempt."""
-        ((call,),) = self._database.look(_CALL, attempt_id)
-        return [Result(each) for (each,) in self._database.look(_REPORTED, call)]
 
     def _check_page(self, row: NotificationFacts, lines: Sequence[dict[str, Any]]) -> None:
         """Require that a new page is the only one of its tier and channel, and that its incident was open: so far, in its set."""
@@ -435,7 +432,7 @@ class Checks:
         require(is_stopped or state_of(row) is row.state, f"5: the attempts of {what} amount to {state_of(row)}")
         accepted = doubts = failures = 0
         for attempt in counted(row):
-            send, reported = self._send(attempt.id), self._reported(attempt.id)
+            send, reported = self._send(attempt.id), calls.reported(self._database, attempt.id)
             accepted += send is not None and send.is_accepted and not send.outcome.startswith("busy")
             doubts += attempt.is_doubted
             failures += Result.TEMPORARY_FAILURE in reported

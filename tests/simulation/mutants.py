@@ -34,6 +34,7 @@ from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight import next_events, timeline
 from notifyflow.core.insight.next_events import NextEvent
 from notifyflow.core.limits import lanes, preferences, provider_health, quiet, slots
+from notifyflow.core.messages.carried import CodedMessage
 from notifyflow.core.messages.content import Content
 from notifyflow.core.oncall import hand_overs
 from notifyflow.core.oncall.hand_overs import HandOver
@@ -45,7 +46,7 @@ from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
 from notifyflow.engine.shared_claims import Batch
 from notifyflow.errors import CommitUnknown, Contended, Refused
-from notifyflow.pipeline.delivery import attempts, callback_paths, eligibility, endings, operations, outages, record
+from notifyflow.pipeline.delivery import attempts, callback_paths, eligibility, endings, operations, outages, receive, record
 from notifyflow.pipeline.delivery import claim as claim_module
 from notifyflow.pipeline.delivery.attempts import Candidate
 from notifyflow.pipeline.delivery.claim import claim
@@ -65,6 +66,7 @@ from notifyflow.storage.delivery.incidents import Incidents
 from notifyflow.storage.delivery.intervals import Intervals
 from notifyflow.storage.delivery.notifications import Notifications
 from notifyflow.storage.delivery.outbox import Outbox
+from notifyflow.storage.delivery.replies import Replies
 from notifyflow.storage.delivery.set_aside import SetAsides, Tried
 from notifyflow.storage.delivery.steps import StepReads
 from notifyflow.storage.delivery.work import Work
@@ -74,6 +76,7 @@ from notifyflow.storage.oncall.roster import RosterReads, StoredOverride
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
 from notifyflow.storage.session.rows import MODELS
 from notifyflow.storage.tables import AttemptRow, IncidentRow, NotificationRow
+from tests.simulation import web
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage
@@ -197,9 +200,26 @@ class AsItWas(Overriding, Work):
         return tuple(self._unit.remember([fixed[each] for each in wanted if each in found], is_locked=True))
 
 
+class FreeNumbers(Overriding, Attempts):
+    """Takes no number for taken."""
+
+    def numbers_taken(self, lanes: Any, **arguments: Any) -> Any:
+        return {}
+
+
+class AllOpenAnswers(Overriding, Replies):
+    """Lets the code of a message stand for everything that is open for the number."""
+
+    def message(self, number: str, code: str, *, now: datetime) -> CodedMessage | None:
+        found, others = super().message(number, code, now=now), self.open_messages(number, now=now)
+        return found and replace(found, pages=[*found.pages, *(page for each in others for page in each.pages)])
+
+
 class NoEndOfHolding(Overriding, Notifications):
-    def stop_waiting(self, **arguments: Any) -> None:
-        """Leave alone what waits."""
+    def stop_waiting(self, calling: Any, *, is_bundling: bool, **arguments: Any) -> None:
+        """Go on as if bundling were on."""
+        del is_bundling
+        super().stop_waiting(calling, is_bundling=True, **arguments)
 
 
 class NoBringingForward(Overriding, Notifications):
@@ -451,6 +471,14 @@ def _count_each(tx: Transaction, group: Sequence[Candidate], provider: str, **na
     return _begin_all(tx, group, provider, **named)
 
 
+def _postpone_without_deferral(row: NotificationFacts, **named: Any) -> lifecycle.Moved:
+    return _postpone(replace(row, deferred_by=None, deferred_since=None), **named)
+
+
+def _apply_to_the_first(deps: Dependencies, bundled: receive.Bundled) -> Any:
+    return _apply_to_all(deps, replace(bundled, refs=bundled.refs[:1]))
+
+
 def _say_twenty(contents: Sequence[Content], **named: Any) -> Content:
     return _bundle_of(contents[:20], **named)
 
@@ -513,7 +541,8 @@ _steps_of, _alert = StepReads.of, escalation._EscalationSubject._alert
 _record, _add, _wait_for, _state_of = recording.record, Recordings.add, GroupCommit.wait_for, lifecycle.state_of
 _inform, _quiet_until, _completed = outages.inform, quiet.quiet_until, record._completed
 _handle_all = SetUseCase.handle_all
-_begin_all, _bundle_of = claim_module.begin_all, attempts.bundle_of
+_begin_all, _bundle_of, _postpone = claim_module.begin_all, attempts.bundle_of, lifecycle.postpone
+_apply_to_all = receive.apply_to_all
 
 
 @contextmanager
@@ -698,7 +727,7 @@ MUTANTS = (
         "a bundle that is fixed before its claim",
         Variant(unit=UnguardedClaim, parts=(AsItWas,), without=(_NO_RUNNING_INDEX, _NO_NUMBER)),
         swap=lambda: swapped(endings, "is_overtaken", lambda row, escalation: False),
-        known=116,
+        known=208,
     ),
     Mutant(
         "CRITICAL pages that wait for the beat",
@@ -707,7 +736,24 @@ MUTANTS = (
     ),
     Mutant("a message that drops the 21st page", swap=lambda: swapped(attempts, "bundle_of", _say_twenty), known=145),
     Mutant("bundling that is off and ignores what waits", Variant(parts=(NoEndOfHolding,)), known=88),
-    Mutant("a cap that counts each page of a message", swap=lambda: swapped(claim_module, "begin_all", _count_each), known=145),
+    Mutant("a cap that counts each page of a message", swap=lambda: swapped(claim_module, "begin_all", _count_each), known=303),
+    Mutant(
+        "a wait for a call that ends a deferral",
+        swap=lambda: swapped(lifecycle, "postpone", _postpone_without_deferral),
+        known=130,
+    ),
+    Mutant("two calls to a number at once", Variant(parts=(FreeNumbers,)), known=303),
+    Mutant(
+        "a key for titles that were not said",
+        swap=lambda: swapped(receive, "for_title", lambda receipt, position, **named: receipt),
+        known=113,
+    ),
+    Mutant("an answer that acknowledges everything open", Variant(parts=(AllOpenAnswers,)), known=208),
+    Mutant(
+        "a receipt for the first page of a message only",
+        swap=lambda: swapped(web, "apply_to_all", _apply_to_the_first),
+        known=113,
+    ),
     Mutant("a pause whose early end brings nothing forward", Variant(parts=(NoBringingForward,)), known=7),
     Mutant(
         "a STOP that is ignored",

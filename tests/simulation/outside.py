@@ -193,7 +193,7 @@ class SimulatedProvider(Provider):
         is_accepted, error = OUTCOMES[outcome]
         ref = f"ref-{message.attempt_id[-6:]}"
         if is_accepted and self._channel in outside.reporting:
-            outside.report_later(self, send, self._channel, ref)
+            outside.report_later(self, send, self._channel, ref, titles=len(message.content.bundled))
         world.sleep(PROVIDER_TIMEOUT_S if outcome.startswith("timed out") else outside.latency_s())
         world.note(f"{self.name}: {outcome} ({message.attempt_id[-4:]})")
         send.outcome, send.is_accepted = outcome, is_accepted
@@ -326,14 +326,18 @@ class Outside:
                 return outcome
         return "accepted"
 
-    def report_later(self, provider: SimulatedProvider, send: Send, channel: str, ref: str) -> None:
-        """Schedule the receipts of a message: out of order, twice or never, perhaps before its send is recorded."""
+    def report_later(self, provider: SimulatedProvider, send: Send, channel: str, ref: str, *, titles: int) -> None:
+        """Schedule the receipts of a message: out of order, twice or never, perhaps before its send is recorded.
+
+        A key in a call about several incidents is pressed after some of its ``titles``.
+        """
         chance = self.world.random
         results = RESULTS["delivered"] if self.world.is_healed or chance.random() < 0.5 else RESULTS[chance.choice(list(RESULTS))]
         results = self.certain.receipts if self.certain else DROPPED.get(self.dropping.get(channel, ""), results)
         patience_s = 0.001 if self.certain else self._patience_s
         for number, result in enumerate(results):
             is_key = channel == "voice" and result is Result.DELIVERED
+            digit = chance.choice("1145") if is_key and titles and not self.certain else ""
             receipt = Receipt(
                 provider=provider.name,
                 event_id=f"{send.attempt_id}-{number}",
@@ -342,7 +346,8 @@ class Outside:
                 provider_ref=ref,
                 evidence=Evidence.HUMAN if is_key else Evidence.CARRIER,
                 is_key_press=is_key,
-                is_acknowledgement=is_key and not self.certain and chance.random() < 0.5,
+                code=f"key {digit} at {chance.randint(0, titles)}" if digit else "",
+                is_acknowledgement=digit in ("1", "4") if digit else is_key and not self.certain and chance.random() < 0.5,
             )
             if result is not None:
                 send.results.add(result)

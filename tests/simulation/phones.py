@@ -33,6 +33,11 @@ class Phones:
         self._chance = chance = world.apart("phones")
         numbers = {each.name: f"+{number}" for number, each in enumerate(outside.channels["sms"].providers)}
         self.senders = numbers if chance.random() < _TEXTING else {}
+        self._numbers = numbers
+
+    def let_all_answer(self) -> None:
+        """Let texts come from numbers that people can answer."""
+        self.senders = self._numbers
 
     def write_script(self, people: Callable[..., None], *, until_s: float) -> None:
         """Plan recipients' texts; ``people`` schedules an act."""

@@ -18,6 +18,7 @@ from notifyflow.core.delivery.model import Contact, Incident, Receipt, Recipient
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.validation import OPERATIONS_KEY, CheckedChain
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.namespaces import OPERATIONS, SHARED
 from notifyflow.core.references import ByKey
 from notifyflow.engine.deliver import Deliverer
@@ -36,8 +37,10 @@ from notifyflow.storage.tables.fields import instant_text
 from tests.capabilities import CAPABILITIES
 from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
+from tests.simulation.answers import Answers
 from tests.simulation.beats import Beats
 from tests.simulation.bundles import Bundles
+from tests.simulation.calls import Calls
 from tests.simulation.checks import Checks
 from tests.simulation.cuts import Cuts
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnitOfWork, Weakening
@@ -86,7 +89,7 @@ _ADDRESS = re.compile(r"\w@")  # a name of a schedule begins with @
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
 _UNMATCHED = """
     notifyflow_receipt r CROSS JOIN notifyflow_attempt a -- CROSS: few receipts are unmatched, so they come first
-        ON a.provider = r.provider AND a.provider_ref = r.provider_ref AND a.provider_ref <> ''
+        ON a.provider = r.provider AND (a.id = r.attempt_id OR (a.provider_ref = r.provider_ref AND a.provider_ref <> ''))
     WHERE r.matched_attempt_id IS NULL
 """
 _MISSED = f"SELECT received_at FROM {_UNMATCHED} ORDER BY received_at"
@@ -203,15 +206,19 @@ class Scenario:
         self._senders = FlappingSenders(world, self._database)
         self._floods = Floods(world, self._database, self._operators)
         self._storms = Storms(world, self._database, self._outside)
+        if self._storms.is_on:
+            self._phones.let_all_answer()
         self._beats = Beats(world, self._database, self._storms, self._checks.disturbances)
         self._bundles = Bundles(world, self._database, self._storms)
+        self._calls = Calls(world, self._database, self._storms, self._operators)
+        self._answers = Answers(world, self._database, self._storms, self._phones)
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
         self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)
         self._kept_rings = KeptRings(world, self._database, self._operators.disturbances)
         self._cuts = Cuts(world, self._database, self._broker, self._operators.disturbances)
         self._outside.on_begin, self._outside.on_response = self._on_begin, self._on_response
-        self._outside.on_message = self._bundles.on_message
+        self._outside.on_message = self._on_message
         self._accepted: list[str] = []
         self._resolves_s = []
         self._unfinished = 0
@@ -481,6 +488,10 @@ class Scenario:
         self._cuts.on_begin(attempt_id)
         self._beats.on_begin(attempt_id)
 
+    def _on_message(self, message: OutboundMessage) -> None:
+        self._bundles.on_message(message)
+        self._answers.on_message(self._people, message)
+
     def _on_response(self, send: Send) -> None:
         self._checks.on_response(send)
         self._beats.on_response(send.attempt_id)
@@ -496,6 +507,8 @@ class Scenario:
         self._hand_overs.after_commit(session)
         self._bundles.after_commit(session)
         self._beats.after_commit(session)
+        self._calls.after_commit(session)
+        self._answers.after_commit(session)
         if session.writes:
             self._wake_sweepers()
         if self._resolves_s and any((line["machine"], line["event"]) == ("incident", "paged_again") for line in session.lines):

@@ -33,7 +33,7 @@ _HELD = """
 _SIZES = (3, 4, 5, 8, 13, 25, 60)
 _MOST_PAGES = 120
 """How many pages the first tiers of a storm have at most: a page costs a world some milliseconds."""
-_PEOPLE = ("sue", "tom", "uma")
+PEOPLE = ("sue", "tom", "uma")
 _MIXES: Sequence[Sequence[Severity]] = (
     (Severity.CRITICAL,),
     (Severity.CRITICAL, Severity.ERROR),
@@ -135,7 +135,7 @@ class Storms:
 
     def _draw(self, chance: Random, policy: Policy, at_s: float, name: str) -> _Storm:
         size = chance.choice(_SIZES)
-        recipients = [self._recipient(chance, each) for each in _PEOPLE[: chance.choice((1, 1, 2, 3))]]
+        recipients = [self._recipient(chance, each) for each in PEOPLE[: chance.choice((1, 1, 2, 3))]]
         while size * sum(len(each.addresses) for each in recipients) > _MOST_PAGES:
             longest = max(recipients, key=lambda each: len(each.addresses))
             if len(longest.addresses) > 1:
@@ -149,11 +149,13 @@ class Storms:
     def _recipient(self, chance: Random, name: str) -> Recipient:
         """Return somebody with two or three addresses, of which one may be gone, and one another's."""
         channels = chance.sample(CHANNELS, k=chance.choice((2, 3)))
+        if "sms" not in channels and chance.random() < 0.4:
+            channels[1] = "sms"
         addresses = {each: f"{name}@{each}" for each in channels}
         if chance.random() < 0.3:
             addresses[channels[0]] = f"gone@{channels[0]}"
         if chance.random() < 0.2:
-            addresses[channels[-1]] = f"{_PEOPLE[0]}@{channels[-1]}"
+            addresses[channels[-1]] = f"{PEOPLE[0]}@{channels[-1]}"
         return Recipient(id=name, addresses=addresses)
 
     def _plan(self, chance: Random, storm: _Storm, people: Callable[..., None], submit: Callable[..., str]) -> None:
@@ -191,7 +193,7 @@ class Storms:
     def _end(self, act: Callable[..., object], key: str, namespace: str, deps: Dependencies) -> FollowUps:
         done = acknowledge if act is acknowledge else resolve
         self._world.note(f"storm: {done.__name__} {key} {namespace}")
-        return done(deps, ByKey(key, namespace), by=_PEOPLE[0], via=Via.LIBRARY).follow_ups
+        return done(deps, ByKey(key, namespace), by=PEOPLE[0], via=Via.LIBRARY).follow_ups
 
 
 def _moved(recipient: Recipient) -> Recipient:

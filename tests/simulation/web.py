@@ -7,7 +7,7 @@ from typing import Any
 from notifyflow.core.delivery.model import Receipt
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.delivery.notify import Submitted
-from notifyflow.pipeline.delivery.receive import Received, receive_all
+from notifyflow.pipeline.delivery.receive import Bundled, Received, apply_to_all, receive_all
 from notifyflow.pipeline.transaction.group_commit import GroupCommit
 from notifyflow.pipeline.transaction.ports import Dependencies, ReceiptMatch
 from notifyflow.pipeline.transaction.set_use_case import SetResult
@@ -26,10 +26,10 @@ class Web:
         self, world: World, database: SimulatedDatabase, namespaces: Namespaces, deps: Dependencies, reporter: Reporter
     ) -> None:
         self._world = world
-        use_cases = _UseCases(namespaces, deps, reporter.report)
+        self._use_cases = use_cases = _UseCases(namespaces, deps, reporter.report)
         monitor = partial(Monitor, world)
         self._submissions = Submissions(use_cases, within=database.within, monitor=monitor)
-        self._receipts: GroupCommit[Received, ReceiptMatch] = GroupCommit(
+        self._receipts: GroupCommit[Received, ReceiptMatch | Bundled] = GroupCommit(
             partial(use_cases.commit, receive_all), reporter.report, most=MOST_RECEIPTS, monitor=monitor
         )
 
@@ -39,7 +39,9 @@ class Web:
 
     def receive(self, receipt: Receipt) -> None:
         """Store and apply a receipt."""
-        self._receipts.commit(Received(receipt, raw=""))
+        stored = self._receipts.commit(Received(receipt, raw=""))
+        if isinstance(stored, Bundled):
+            self._use_cases.run(apply_to_all, stored)
 
 
 class _UseCases(UseCases):
