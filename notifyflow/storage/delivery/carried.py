@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from peewee import JOIN, Select
+from peewee import JOIN, SQL, Select
 
-from notifyflow.core.delivery.model import Contact, EscalationState, IncidentState
+from notifyflow.core.delivery.model import AttemptState, Contact, EscalationState, IncidentState
 from notifyflow.core.messages.carried import CarriedPage
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.session.statements import Parameters, Statement
@@ -41,8 +41,9 @@ def with_pages(query: Select) -> Select:
 
 
 def coded(*columns: Any) -> Select:
-    """Select columns of the codes of bundles, each with the attempts of the bundle; see ``with_pages``."""
-    return with_pages(ReplyCodeRow.select(*columns).join(AttemptRow, on=(AttemptRow.sent_with == ReplyCodeRow.sent_with)))
+    """Select columns of the codes of bundles that left, each with the attempts of the bundle; see ``with_pages``."""
+    carried = ReplyCodeRow.select(*columns).join(AttemptRow, on=(AttemptRow.sent_with == ReplyCodeRow.sent_with))
+    return with_pages(carried).where(AttemptRow.state != SQL(f"'{AttemptState.NOT_SENT}'"))
 
 
 def coded_alone(*columns: Any) -> Select:

@@ -163,6 +163,8 @@ def test_a_key_acknowledges_up_to_the_severity_that_its_call_said(driver: Driver
     driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "voice"), policy=calls)
     driver.report(call.message.attempt_id, None, key="1")
     assert driver.status().facts.state is OPEN
+    driver.clock.pass_time(timedelta(minutes=2))  # the first call is over
+    driver.sweep()
     (again,) = driver.claim("voice")
     driver.record(again)
     driver.report(again.message.attempt_id, None, key="1")
@@ -237,6 +239,18 @@ def test_a_bundle_that_is_sent_again_has_a_code_of_its_own_and_the_old_one_keeps
     assert (len(again.attempts), again.message.content.reply) == (3, "11")
     assert len(say(driver, "10", is_all=True).choices) == 3
     assert states(driver) == [ACKNOWLEDGED] * 4
+
+
+def test_a_bundle_that_was_not_sent_is_no_message(driver: Driver) -> None:
+    night(driver, THREE)
+    (call,) = driver.claim("sms")
+    for attempt in call.attempts:
+        driver.release(attempt)
+    driver.acknowledge(key="db-1")
+    (again,) = driver.claim("sms")
+    assert (len(again.attempts), again.message.content.reply) == (2, "11")
+    assert say(driver, "10", is_all=True).effect is Effect.UNKNOWN
+    assert [say(driver).effect, states(driver, THREE)] == [Effect.ACKNOWLEDGED, [ACKNOWLEDGED] * 3]
 
 
 def test_a_reply_that_comes_again_does_nothing(driver: Driver) -> None:
