@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.delivery.model import IncidentState, NotificationState, Recipient, Severity, Via
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import IncidentState, NotificationState, Recipient, Result, Severity, Via
 from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy, Tier
+from notifyflow.core.messages.bundle import halves
 from notifyflow.core.messages.links import Subject
 from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply, write_response
 from notifyflow.core.messages.segments import count
 from notifyflow.errors import InvalidLink, StorageUnavailable
+from notifyflow.pipeline.delivery.record import Halved, Release, release
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction.ports import Claimed, Transactions
 from notifyflow.service.delivery.links import Links
@@ -251,6 +254,35 @@ def test_a_bundle_that_was_not_sent_is_no_message(driver: Driver) -> None:
     assert (len(again.attempts), again.message.content.reply) == (2, "11")
     assert say(driver, "10", is_all=True).effect is Effect.UNKNOWN
     assert [say(driver).effect, states(driver, THREE)] == [Effect.ACKNOWLEDGED, [ACKNOWLEDGED] * 3]
+
+
+def halve(driver: Driver, call: Claimed) -> None:
+    """Let a provider refuse a text for its content."""
+    refused = Outcome(result=Result.TEMPORARY_FAILURE, reason="our text is too long", is_our_fault=True, is_about_content=True)
+    halved = [
+        Release(lease=each.lease, halved=Halved(outcome=refused, half=half[0].lease.attempt_id))
+        for half in halves(call.attempts)
+        for each in half
+    ]
+    assert set(release(driver.deps, halved).results) == {None}
+
+
+def test_a_text_that_was_refused_for_its_content_is_no_choice_and_its_code_is_unknown(driver: Driver) -> None:
+    night(driver, FOUR)
+    (whole,) = driver.claim("sms")
+    halve(driver, whole)
+    one, other = driver.claim("sms")
+    halve(driver, one)
+    driver.record(other)
+    for attempt in other.carried:
+        driver.record(attempt)
+    for each in driver.claim("sms"):
+        driver.record(each)
+    handled = say(driver)
+    assert (handled.effect, len(handled.choices)) == (Effect.AMBIGUOUS, 3)
+    unsent = [each.message.content.reply.removeprefix("ALL ") for each in (whole, one)]
+    assert [say(driver, code, is_all=True).effect for code in unsent] == [Effect.UNKNOWN] * 2
+    assert states(driver) == [OPEN] * 4
 
 
 def test_a_reply_that_comes_again_does_nothing(driver: Driver) -> None:
