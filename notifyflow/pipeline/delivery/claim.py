@@ -128,7 +128,7 @@ class _Search:
                 if candidate := judge(row):
                     candidates.append(candidate)
         if tx.deps.capabilities(self.channel).is_call:
-            leaving = numbers.leave(tx, candidates, judge, slots.lock, takes_others=not only)
+            leaving = numbers.leave(tx, self.channel, candidates, judge, slots.lock, takes_others=not only)
         else:
             leaving = lanes.leave(tx, self.channel, candidates, judge, takes_others=not only)
         part.items[:] = only or [row.id for row in (*rows, *leaving.others)]

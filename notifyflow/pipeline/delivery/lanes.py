@@ -41,7 +41,7 @@ class Leaving:
 
 
 @dataclass(slots=True)
-class _Crowd:
+class Crowd:
     """The pages in one lane.
 
     Attributes:
@@ -65,22 +65,22 @@ def leave(tx: Transaction, channel: str, candidates: Sequence[Candidate], judge:
     ``takes_others`` is False where only the given ones may be written.
     """
     leaving = Leaving()
-    crowds: dict[str, _Crowd] = {}
+    crowds: dict[str, Crowd] = {}
     for each in candidates:
         if not is_bundled(tx, each):
             leaving.calls.append((each,))
         elif each.lane in crowds:
             crowds[each.lane].wanted.append(each)
         else:
-            crowds[each.lane] = _Crowd(each.lane, [each], None, ())
+            crowds[each.lane] = Crowd(each.lane, [each], None, ())
     if crowds:
-        _look(tx, crowds)
-        crowded = {each.id: each for each in crowds.values() if _is_crowded(tx, each)}
+        look(tx, crowds)
+        crowded = {each.id: each for each in crowds.values() if is_crowded(tx, each)}
         if crowded and takes_others:
             leaving.others, others = take_others(tx, [each for crowd in crowded.values() for each in crowd.wanted], judge)
             for lane_id, found in others.items():
                 crowded[lane_id].others += found
-        _lock(tx, channel, crowded)
+        lock_all(tx, channel, crowded)
         for crowd in crowds.values():
             leaving.calls += _leave_lane(tx, crowd, leaving)
         place = {each.row.id: number for number, each in enumerate(candidates)}
@@ -97,14 +97,14 @@ def is_bundled(tx: Transaction, candidate: Candidate) -> bool:
     return is_on and (row.kind is Kind.PAGE or is_update_of_others)
 
 
-def _look(tx: Transaction, crowds: Mapping[str, _Crowd]) -> None:
+def look(tx: Transaction, crowds: Mapping[str, Crowd]) -> None:
     """Read the state of the lanes."""
     states, arrivals = tx.ledger.lanes.read(crowds, now=tx.now)
     for lane_id, crowd in crowds.items():
         crowd.lane, crowd.arrivals = states.get(lane_id), arrivals.get(lane_id, ())
 
 
-def _is_crowded(tx: Transaction, crowd: _Crowd) -> bool:
+def is_crowded(tx: Transaction, crowd: Crowd) -> bool:
     """Return whether there may be others to leave with, or to wait for; note the storms that begin."""
     first = [each.row for each in crowd.wanted if not each.row.attempts]
     for severities in sorted({lanes.class_of(row.severity) for row in first if row.kind is Kind.PAGE}):
@@ -135,7 +135,7 @@ def take_others(
     return found, others
 
 
-def _lock(tx: Transaction, channel: str, crowded: Mapping[str, _Crowd]) -> None:
+def lock_all(tx: Transaction, channel: str, crowded: Mapping[str, Crowd]) -> None:
     """Lock the lanes with storms, by id, and begin those that start."""
     stormy = [each.id for each in crowded.values() if each.starting or each.lane is not None]
     if not stormy:
@@ -148,11 +148,11 @@ def _lock(tx: Transaction, channel: str, crowded: Mapping[str, _Crowd]) -> None:
         tx.ledger.lanes.save(before, lane)
 
 
-def _leave_lane(tx: Transaction, crowd: _Crowd, leaving: Leaving) -> Iterator[Sequence[Candidate]]:
+def _leave_lane(tx: Transaction, crowd: Crowd, leaving: Leaving) -> Iterator[Sequence[Candidate]]:
     """Yield the calls that leave a lane now; let the others wait."""
     beat = tx.deps.capabilities(crowd.wanted[0].row.channel).beat
     present = (*crowd.wanted, *crowd.others)
-    earlier = _earlier(tx, crowd, [each.row for each in present])
+    earlier = earlier_pages(tx, crowd, [each.row for each in present])
     everyone = [
         (each, *lanes.departure(each.row, crowd.lane, crowd.arrivals, lanes.patience(each.row, pages, beat), now=tx.now))
         for each, pages in zip(present, earlier, strict=True)
@@ -174,7 +174,7 @@ def _leave_lane(tx: Transaction, crowd: _Crowd, leaving: Leaving) -> Iterator[Se
         yield from (call[start : start + most(tx)] for start in range(0, len(call), most(tx)))
 
 
-def _earlier(tx: Transaction, crowd: _Crowd, rows: Sequence[NotificationFacts]) -> Iterator[Sequence[NotificationFacts]]:
+def earlier_pages(tx: Transaction, crowd: Crowd, rows: Sequence[NotificationFacts]) -> Iterator[Sequence[NotificationFacts]]:
     """Yield for each row the pages of its escalation, if what they have waited counts for it."""
     counts = [
         crowd.lane is not None and row.severity is Severity.CRITICAL and (row.tier or 0) > 1 and not row.attempts for row in rows
@@ -192,7 +192,7 @@ def _call(candidate: Candidate, *, is_together: bool) -> Hashable:
     return (row.kind, row.namespace, candidate.contact.recipient_id) if is_together else row.id
 
 
-def _save(tx: Transaction, crowd: _Crowd, waiting: Sequence[tuple[Candidate, datetime]], *, is_beat: bool) -> None:
+def _save(tx: Transaction, crowd: Crowd, waiting: Sequence[tuple[Candidate, datetime]], *, is_beat: bool) -> None:
     """Let pages wait, and write the lane; one without a storm has no row."""
     if crowd.lane is None:
         return

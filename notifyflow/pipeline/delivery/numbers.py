@@ -3,47 +3,98 @@
 The lock of the provider's row, which every claim of a channel takes before it looks, lets one claim see the call of another.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
+from notifyflow.core.copies import replace
 from notifyflow.core.delivery import calls
 from notifyflow.core.delivery.model import Kind
+from notifyflow.core.limits import lanes as storms
+from notifyflow.core.limits.lanes import Departure
 from notifyflow.pipeline.delivery import lanes
 from notifyflow.pipeline.delivery.attempts import Candidate
-from notifyflow.pipeline.delivery.lanes import Judge, Leaving
+from notifyflow.pipeline.delivery.lanes import Crowd, Judge, Leaving
 from notifyflow.pipeline.transaction.running import Transaction
 
 
 def leave(
-    tx: Transaction, candidates: Sequence[Candidate], judge: Judge, lock: Callable[[], None], *, takes_others: bool
+    tx: Transaction,
+    channel: str,
+    candidates: Sequence[Candidate],
+    judge: Judge,
+    lock: Callable[[], None],
+    *,
+    takes_others: bool,
 ) -> Leaving:
     """Return the calls to make now: one to each free number, about everything that is due there.
 
-    What finds its number taken waits until the call under way counts as over; a sweep brings it forward when the call ends. A
-    page whose policy forbids bundling gets a call of its own, and the others of its number wait for that.
+    What finds its number taken waits until the call under way counts as over; a sweep brings it forward when the call ends. In a
+    storm, what comes after a call waits for the beat as well, so that a short call is not followed by another at once. A page
+    whose policy forbids bundling gets a call of its own, and the others of its number wait for that.
     """
-    leaving, wanted = Leaving(), defaultdict[str, list[Candidate]](list)
+    leaving, crowds = Leaving(), dict[str, Crowd]()
     for each in candidates:
         if each.lane and each.row.kind is Kind.PAGE:
-            wanted[each.lane].append(each)
+            crowds.setdefault(each.lane, Crowd(each.lane, [], None, ())).wanted.append(each)
         else:  # it does not leave, or not to a person
             leaving.calls.append((each,))
-    if not wanted:
+    if not crowds:
         return leaving
-    others: Mapping[str, Sequence[Candidate]] = {}
-    if takes_others and any(lanes.is_bundled(tx, each) for each in candidates):
-        leaving.others, others = lanes.take_others(tx, [each for pages in wanted.values() for each in pages], judge)
+    bundled = {each.id: each for each in crowds.values() if any(lanes.is_bundled(tx, page) for page in each.wanted)}
+    if bundled:
+        _look(tx, channel, bundled, judge, leaving, takes_others=takes_others)
     lock()
-    taken = tx.ledger.attempts.numbers_taken(sorted(wanted), now=tx.now)
-    for lane, pages in wanted.items():
-        call = [] if lane in taken else _call(tx, [*pages, *others.get(lane, ())])
-        leaving.calls += [call] if call else []
-        waiting = [each for each in pages if each not in call]
-        until = taken.get(lane) or calls.first_over_at(tx.now, is_end_told=True)
-        for each in waiting:
-            lanes.postpone(tx, each, due_at=until, until=until)
-        leaving.waiting += len(waiting)
+    taken = tx.ledger.attempts.numbers_taken(sorted(crowds), now=tx.now)
+    for crowd in crowds.values():
+        _leave(tx, crowd, taken.get(crowd.id), leaving)
     return leaving
+
+
+def _look(
+    tx: Transaction, channel: str, crowds: Mapping[str, Crowd], judge: Judge, leaving: Leaving, *, takes_others: bool
+) -> None:
+    """Read the state of the lanes, and take what else is due or waits in them."""
+    lanes.look(tx, crowds)
+    for crowd in crowds.values():
+        lanes.is_crowded(tx, crowd)
+    if takes_others:
+        leaving.others, others = lanes.take_others(tx, [each for crowd in crowds.values() for each in crowd.wanted], judge)
+        for lane_id, found in others.items():
+            crowds[lane_id].others += found
+    lanes.lock_all(tx, channel, crowds)
+
+
+def _leave(tx: Transaction, crowd: Crowd, taken_until: datetime | None, leaving: Leaving) -> None:
+    """Call a number, or let its pages wait for the call under way or for the beat."""
+    present, lane = [*crowd.wanted, *crowd.others], crowd.lane
+    beat_at = None if taken_until else _beat(tx, crowd, present)
+    call = [] if taken_until or beat_at else _call(tx, present)
+    leaving.calls += [call] if call else []
+    until = taken_until or beat_at or calls.first_over_at(tx.now, is_end_told=True)
+    waiting = [each for each in crowd.wanted if each not in call]
+    for each in waiting:
+        lanes.postpone(tx, each, due_at=until, until=until)
+    leaving.waiting += len(waiting)
+    if lane is not None:
+        after = storms.go_on(lane, (each.row for each in present), now=tx.now)
+        after = storms.left(after, now=tx.now) if call else replace(after, beat_at=beat_at)
+        tx.ledger.lanes.save(lane, after)
+
+
+def _beat(tx: Transaction, crowd: Crowd, present: Sequence[Candidate]) -> datetime | None:
+    """Return the beat for which all pages of a lane wait; None without a storm, or if one of them leaves now."""
+    if crowd.lane is None or not all(lanes.is_bundled(tx, each) for each in present):
+        return None
+    rows = [replace(each.row, waits_until=None) for each in present]  # what waited for a call has not waited for the beat
+    longest = tx.deps.capabilities(rows[0].channel).beat
+    untils = []
+    for row, earlier in zip(rows, lanes.earlier_pages(tx, crowd, rows), strict=True):
+        patience = storms.patience(row, earlier, longest)
+        departure, until = storms.departure(row, crowd.lane, crowd.arrivals, patience, now=tx.now)
+        if departure is not Departure.WAITS:
+            return None
+        untils.append(until)
+    return min(untils)
 
 
 def _call(tx: Transaction, pages: Sequence[Candidate]) -> Sequence[Candidate]:

@@ -15,7 +15,7 @@ from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED, UR
 from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
 from notifyflow.storage.session.statements import Parameters, Statement
-from notifyflow.storage.tables import AttemptRow, EscalationRow, NotificationRow
+from notifyflow.storage.tables import AttemptRow, EscalationRow, LaneRow, NotificationRow
 
 
 def _earlier(param: Parameters) -> Select:
@@ -63,7 +63,8 @@ def _waiting_in_vain(*, is_bundling: bool) -> Statement:
             .join(called, on=(called.id == AttemptRow.notification_id))
             .where(called.lane == NotificationRow.lane, AttemptRow.over_at > param(AttemptRow.over_at))
         )
-        may_call = ~fn.EXISTS(under_way) & param.any_of(NotificationRow.channel)
+        for_beat = LaneRow.select(SQL("1")).where(LaneRow.id == NotificationRow.lane, LaneRow.beat_at > param(LaneRow.beat_at))
+        may_call = ~fn.EXISTS(under_way) & ~fn.EXISTS(for_beat) & param.any_of(NotificationRow.channel)
         is_other = NodeList((SQL("NOT"), EnclosedNodeList((param.any_of(NotificationRow.channel),)))) if not is_bundling else None
         query = select(NotificationFacts, QUEUED, is_waiting, may_call if is_other is None else may_call | is_other)
         return query.order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
@@ -188,7 +189,7 @@ class Notifications(MachineRepository[NotificationFacts]):
             limit: How many at most.
         """
         channels = [sorted(calling)] if is_bundling else [sorted(calling)] * 2
-        search = _WAITING_IN_VAIN[is_bundling](now, now, now, *channels, limit)
+        search = _WAITING_IN_VAIN[is_bundling](now, now, now, now, *channels, limit)
         for row in self._unit.read(NotificationFacts, self._unit.locked(search, skips_locked=True)):
             self._unit.save(row, replace(row, due_at=now, rung_at=None))
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from threading import Barrier
 
 import pytest
@@ -163,7 +164,7 @@ def test_a_policy_without_bundling_keeps_its_pages_out_of_the_calls_of_others(dr
     first = make(driver)
     assert keys(first) == ["db-1"]
     hang_up(driver, first)
-    wait(driver, 1)
+    wait(driver, 30)  # for the beat of the storm
     assert keys(make(driver)) == ["db-2", "db-3"]
 
 
@@ -272,6 +273,50 @@ def test_another_number_is_called_meanwhile(driver: Driver) -> None:
     make(driver)
     driver.notify(an_incident("db-2", severity=CRITICAL), a_recipient("cleo", voice="+4930999999"), policy=VOICE)
     assert keys(make(driver)) == ["db-2"]
+
+
+def call_briefly(driver: Driver, called: list[tuple[float, int]]) -> None:
+    """Make the calls that may be made now; each is picked up, heard to its end, and over a second later."""
+    for call in driver.claim("voice"):
+        called.append((round((driver.clock.at - START).total_seconds()), len(call.attempts)))
+        for each in call.attempts:
+            driver.record(each, REF)
+        wait(driver, 1)
+        press(driver, call, "1", len(keys(call)) if call.carried else None)
+        hang_up(driver, call)
+
+
+@pytest.mark.parametrize(("severity", "beat_s"), [(CRITICAL, 30), (WARNING, 60)])
+def test_in_a_storm_a_short_call_is_not_followed_by_another_before_the_beat(
+    driver: Driver, severity: Severity, beat_s: int
+) -> None:
+    called: list[tuple[float, int]] = []
+    for number in range(40):
+        notify(driver, f"db-{number}", severity=severity)
+        call_briefly(driver, called)
+        wait(driver, 1)
+    for _ in range(30):
+        wait(driver, 2)
+        call_briefly(driver, called)
+    assert sum(count for _, count in called) >= 40
+    first, *later = [at for at, _ in called]
+    assert first == 0
+    gaps = [after - before for before, after in pairwise(later)]
+    assert len(later) <= 100 / beat_s + 2
+    assert all(gap >= beat_s - 3 for gap in gaps[1:]), called
+
+
+def test_the_first_critical_page_of_a_namespace_waits_for_no_beat_and_takes_all_others_along(driver: Driver) -> None:
+    called: list[tuple[float, int]] = []
+    for number in range(8):
+        notify(driver, f"db-{number}")
+        call_briefly(driver, called)
+        wait(driver, 1)
+    before = len(called)
+    notify(driver, "shop-1", namespace="shop")
+    call_briefly(driver, called)
+    assert len(called) == before + 1
+    assert called[-1][1] > 1
 
 
 def a_call(driver: Driver, count: int = 4, *, severity: Severity = CRITICAL) -> tuple[Claimed, list[str]]:
