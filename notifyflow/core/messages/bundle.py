@@ -23,6 +23,14 @@ def company(row: NotificationFacts) -> str:
     return last.sent_with or ""
 
 
+def apart(row: NotificationFacts) -> str:
+    """Return what keeps a notification out of messages with others: its half, or its own id; empty if nothing does."""
+    last = row.attempts[-1] if row.attempts else None
+    if last is not None and last.is_doubted and last.code == BROKE_OFF:
+        return row.id
+    return last.sent_with or "" if last is not None and last.is_halved else ""
+
+
 def halves(refused: Sequence[Item]) -> Sequence[Sequence[Item]]:
     """Return the halves of a message of several that was refused for its content; neither is empty."""
     middle = (len(refused) + 1) // 2

@@ -11,6 +11,7 @@ from notifyflow.core.delivery import calls
 from notifyflow.core.delivery.model import Kind
 from notifyflow.core.limits import lanes as storms
 from notifyflow.core.limits.lanes import Departure
+from notifyflow.core.messages import bundle
 from notifyflow.pipeline.delivery import lanes
 from notifyflow.pipeline.delivery.attempts import Candidate
 from notifyflow.pipeline.delivery.lanes import Crowd, Judge, Leaving
@@ -103,4 +104,5 @@ def _call(tx: Transaction, pages: Sequence[Candidate]) -> Sequence[Candidate]:
     ordered = [by_id[row.id] for row in calls.in_turn(each.row for each in pages)]
     if not lanes.is_bundled(tx, ordered[0]):
         return ordered[:1]
-    return [each for each in ordered if lanes.is_bundled(tx, each)][: lanes.most(tx)]
+    apart = bundle.apart(ordered[0].row)
+    return [each for each in ordered if lanes.is_bundled(tx, each) and bundle.apart(each.row) == apart][: lanes.most(tx)]

@@ -9,15 +9,18 @@ from threading import Barrier
 
 import pytest
 
-from notifyflow.core.delivery import calls
+from notifyflow.core.delivery import calls, lifecycle
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.model import Evidence, IncidentState, NotificationState, Receipt, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT, Failed, Policy, Tier
+from notifyflow.core.messages import bundle
 from notifyflow.core.messages.replies import Effect, HandledReply
 from notifyflow.pipeline.delivery.calls import claim_question, describe_key, end_unanswered, find_calls_to_ask
 from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Claimed
+from notifyflow.pipeline.transaction.running import Transaction
 from tests.builders import ACCEPTED, BUSY, START, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 
@@ -427,6 +430,33 @@ def test_after_three_calls_without_time_for_a_title_it_fails_and_operations_is_t
     told = driver.store.run(lambda ledger: ledger.operations.notices(since=START))
     expected = f"{len(unheard)} incidents failed, because three calls in ten minutes had no time for them"
     assert (expected, "voice") in [(each.reason, each.provider) for each in told]
+
+
+def refuse_for_its_content(driver: Driver, call: Claimed) -> None:
+    """Give a call back in two halves, as a worker does whose provider has refused the call's words."""
+
+    def give_back(tx: Transaction) -> None:
+        for half in bundle.halves(call.attempts):
+            for each in half:
+                row = tx.ledger.notifications.lock(each.message.notification_id)
+                first = half[0].message.attempt_id
+                refused = replace(BUSY, result=Result.PERMANENT_FAILURE, code="21617")
+                moved = lifecycle.set_apart(row, each.message.attempt_id, refused, half=first, now=tx.now)
+                tx.write(row, moved, attempt=each.message.attempt_id)
+
+    driver._note(use_case.run(driver.deps, give_back).follow_ups)
+
+
+def test_the_halves_of_a_call_that_was_refused_for_its_content_are_called_one_after_the_other_and_apart(driver: Driver) -> None:
+    notify(driver, "db-1", "db-2", "db-3", "db-4")
+    (call,) = driver.claim("voice")
+    refuse_for_its_content(driver, call)
+    notify(driver, "db-5")
+    first = make(driver)
+    assert keys(first) == ["db-1", "db-2"]
+    hang_up(driver, first)
+    wait(driver, 1)
+    assert keys(make(driver)) == ["db-3", "db-4"]
 
 
 def test_a_call_is_recalled_only_when_nothing_that_it_carries_is_open(driver: Driver) -> None:

@@ -183,3 +183,13 @@ def test_what_the_provider_reported_on_was_sent_after_all_and_is_in_doubt() -> N
     reported = lifecycle.receive(row, "a1", receipt, schedule=SCHEDULE, now=NOW, fraction=0.5).after
     (sent,) = lifecycle.set_apart(reported, "a1", REFUSED, half="a9", now=NOW).after.attempts
     assert (sent.is_halved, sent.sent_with, sent.result, sent.is_doubted) == (False, "a0", Result.ACCEPTED, True)
+
+
+def test_only_what_was_refused_or_broke_off_is_kept_out_of_messages_with_others() -> None:
+    halved = attempt(1, state=AttemptState.NOT_SENT, sent_with="a7", reason="too long")
+    broken = attempt(1, Result.IN_DOUBT, sent_with="a7", is_doubted=True, code=lifecycle.BROKE_OFF)
+    carried = attempt(1, Result.TEMPORARY_FAILURE, sent_with="a7")
+    kept = [
+        bundle.apart(page("voice", NotificationState.QUEUED, *each, id="n1")) for each in ((), (carried,), (halved,), (broken,))
+    ]
+    assert kept == ["", "", "a7", "n1"]
