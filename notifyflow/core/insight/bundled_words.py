@@ -26,12 +26,12 @@ def in_one_message(channel: str, others: int, *, is_named: bool, is_accepted: bo
 
 def waiting_for(channel: str) -> str:
     """Return what a postponed page waits for."""
-    return "the call under way" if channel == _CALL else "others"
+    return "the next call" if channel == _CALL else "others"
 
 
 def waits(channel: str, wait: timedelta) -> str:
     """Return for what a page waits, and how long at most.
 
-    Such as ``waits up to 40 s for others`` or ``waits up to 2 m for the call under way``.
+    Such as ``waits up to 40 s for others`` or ``waits up to 2 m for the next call``.
     """
     return f"waits up to {text.span(timedelta(seconds=-(-wait // timedelta(seconds=1))))} for {waiting_for(channel)}"

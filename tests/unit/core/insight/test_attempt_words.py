@@ -96,7 +96,7 @@ def test_a_message_about_several_says_whether_it_named_this_one(
 def test_what_waits_for_others_or_for_a_call_says_until_when_and_is_not_deferred() -> None:
     waiting = replace(notification("sms", NotificationState.QUEUED), due_at=AT, waits_until=AT)
     assert line(waiting) == "waits for others until 02:14:03 at the latest"
-    assert line(replace(waiting, channel="voice")) == "waits for the call under way until 02:14:03 at the latest"
+    assert line(replace(waiting, channel="voice")) == "waits for the next call until 02:14:03 at the latest"
 
 
 def test_without_an_attempt_it_says_why_or_when_it_is_due() -> None:

@@ -42,7 +42,7 @@ def said(what: NextEventKind, span: timedelta | None = LATER, **fields: object) 
         ),
         (
             said(NextEventKind.ATTEMPT, minutes(2), channels=("voice",), attempt=2, wait=Wait.POSTPONED),
-            "call waits up to 2 m for the call under way (attempt 2)",
+            "call waits up to 2 m for the next call (attempt 2)",
         ),
         (said(NextEventKind.ROUND, seconds(9), repetition=2), "round 2 in 9 s"),
         (said(NextEventKind.ROUND, seconds(0), repetition=2, late_since=NOW - seconds(42)), "round 2 now, 42 s late"),

@@ -151,7 +151,7 @@ def test_a_tier_says_why_it_opened(why: str, counts: tuple[int, int, int], text:
         (of_page("postponed", "QUEUED", until=NOW), f"text to Ada waits for others until {NOW:%H:%M} at the latest"),
         (
             of_page("postponed", "QUEUED", channel="voice", until=NOW),
-            f"call to Ada waits for the call under way until {NOW:%H:%M} at the latest",
+            f"call to Ada waits for the next call until {NOW:%H:%M} at the latest",
         ),
         (
             of_page("doubted", "QUEUED", channel="email", provider="smtp", reason="the connection broke"),
