@@ -216,7 +216,7 @@ def _waits(fresh: DecisionContext, models: Mapping[str, ChannelModel]) -> dict[s
     """Return how long a page waits for others at most, by channel."""
     most = lanes.URGENT_BEAT if fresh.escalation.severity is Severity.CRITICAL else timedelta.max
     carried = {channel: models[channel].capabilities for channel in _carriers(fresh, models)}
-    beats = {channel: each.beat for channel, each in carried.items() if each.is_bundled and not each.is_call}
+    beats = {channel: each.beat for channel, each in carried.items() if each.is_bundled}
     return {channel: min(beat, most).total_seconds() for channel, beat in beats.items()}
 
 

@@ -37,7 +37,9 @@ MODELS = {
     "slack": ChannelModel(providers=("slack",), capabilities=_CHAT),
     "teams": ChannelModel(capabilities=_CHAT),
     "sms": ChannelModel(providers=("twilio", "twilio-b"), has_receipts=True, capabilities=replace(SHOWN, is_bundled=True)),
-    "voice": ChannelModel(providers=("twilio",), has_receipts=True),
+    "voice": ChannelModel(
+        providers=("twilio",), has_receipts=True, capabilities=ChannelCapabilities(is_call=True, is_bundled=True)
+    ),
 }
 DAYS = timedelta(days=366)
 ADA = Contact(
@@ -255,8 +257,8 @@ def test_a_range_is_said_in_few_words(first: float, last: float, words: str) -> 
 @pytest.mark.parametrize(
     ("policy", "severity", "waits"),
     [
-        (DEFAULT, Severity.CRITICAL, {"email": 30.0, "slack": 10.0, "sms": 30.0}),
-        (DEFAULT, Severity.ERROR, {"email": 60.0, "slack": 10.0, "sms": 60.0}),
+        (DEFAULT, Severity.CRITICAL, {"email": 30.0, "slack": 10.0, "sms": 30.0, "voice": 30.0}),
+        (DEFAULT, Severity.ERROR, {"email": 60.0, "slack": 10.0, "sms": 60.0, "voice": 60.0}),
         (DEFAULT, Severity.INFO, {"email": 60.0, "slack": 10.0}),
         (replace(DEFAULT, bundling=False), Severity.ERROR, {}),
     ],
@@ -272,7 +274,7 @@ def test_it_says_when_pages_wait_for_none() -> None:
         words = told(DEFAULT, severity=severity, is_bundling=is_bundling).lines()
         return [each.strip() for each in words if "wait" in each]
 
-    shown = "from the third incident within a minute on, pages wait for others: Slack up to 10 s, mail and text up to"
+    shown = "from the third incident within a minute on, pages wait for others: Slack up to 10 s, mail, text and call up to"
     call = "a call waits until the call under way to its number is over, 5 m at most"
     first = "the first CRITICAL page of a namespace within a minute waits for none"
     assert lines(Severity.ERROR) == [call, f"{shown} 1 m"]
@@ -283,7 +285,7 @@ def test_it_says_when_pages_wait_for_none() -> None:
 
 def test_a_page_wished_for_waits_as_others_on_its_channel_do() -> None:
     wished = replace(ADA, channels={Severity.CRITICAL: ("sms",)})
-    assert told(DEFAULT, wished).waits_up_to_s == {"email": 30.0, "slack": 10.0, "sms": 30.0}
+    assert told(DEFAULT, wished).waits_up_to_s == {"email": 30.0, "slack": 10.0, "sms": 30.0, "voice": 30.0}
 
 
 def test_quiet_hours_are_named_unless_it_is_critical() -> None:
