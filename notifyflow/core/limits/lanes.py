@@ -174,8 +174,8 @@ def patience(row: NotificationFacts, earlier: Iterable[NotificationFacts], longe
 
 
 def _left_at(row: NotificationFacts) -> datetime:
-    """Return when a page left first, or when it leaves at the latest."""
-    return row.attempts[0].started_at if row.attempts else row.waits_until or row.created_at
+    """Return when a page left first, when it leaves at the latest, or when it was deferred and stopped waiting for others."""
+    return row.attempts[0].started_at if row.attempts else row.waits_until or row.deferred_since or row.created_at
 
 
 def departure(

@@ -127,6 +127,8 @@ def test_the_critical_pages_of_an_escalation_wait_half_a_minute_in_all() -> None
     assert lanes.patience(page(CRITICAL, came=START + seconds(60)), (*earlier, held_up), TEXT) == seconds(0)
     assert lanes.patience(page(ERROR, came=START + seconds(60)), earlier, TEXT) == TEXT
     assert lanes.patience(page(CRITICAL), earlier, CHAT) == CHAT
+    paused = page(CRITICAL, deferred_by=DeferralReason.PAUSE, deferred_since=START + seconds(29))
+    assert lanes.patience(page(CRITICAL, came=START + seconds(40)), (paused,), CHAT) == seconds(1)
 
 
 def test_in_a_storm_before_whose_start_no_message_left_nothing_waits() -> None:
