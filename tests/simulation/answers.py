@@ -10,8 +10,9 @@ from notifyflow.core.delivery.policy import Acknowledgement
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.messages.replies import Effect, Intent, Reply, read_text
 from notifyflow.pipeline.replies import handle_reply
-from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.outside import Outside
 from tests.simulation.phones import Phones
 from tests.simulation.storms import PEOPLE, Storms
 from tests.simulation.world import Task, World, require
@@ -31,8 +32,9 @@ _NOW = "SELECT severity FROM notifyflow_incident WHERE id = ? AND state = 'OPEN'
 
 @dataclass(frozen=True)
 class _Text:
-    """A text that reached a phone: the severity that it showed of each incident it carried, and whether it named all of them."""
+    """A text that was sent: the severity that it showed of each incident it carried, and whether it named all of them."""
 
+    attempt_id: str
     shown: dict[str, Severity]
     names_all: bool
 
@@ -40,9 +42,10 @@ class _Text:
 class Answers:
     """Answers some texts, and checks what that acknowledges."""
 
-    def __init__(self, world: World, database: SimulatedDatabase, storms: Storms, phones: Phones) -> None:
+    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside, storms: Storms, phones: Phones) -> None:
         self._world = world
         self._database = database
+        self._outside = outside
         self._storms = storms
         self._phones = phones
         self._chance = world.apart("answers")
@@ -56,7 +59,7 @@ class Answers:
         carried = self._database.look(_CARRIED, message.attempt_id) if self._storms.is_on and reply else ()
         if not carried:
             return
-        text = _Text({each[0]: Severity(each[1]) for each in carried}, all(each[2] for each in carried))
+        text = _Text(message.attempt_id, {each[0]: Severity(each[1]) for each in carried}, all(each[2] for each in carried))
         number, provider = carried[0][3:]
         self._texts[number].append(text)
         if number in _PHONES and self._count < _MOST and self._chance.random() < _ANSWERING:
@@ -73,6 +76,8 @@ class Answers:
             acknowledged |= {line["incident_id"] for line in session.lines if line["event"] == "acknowledged"}
 
     def _answer(self, event_id: str, said: str, text: _Text, theirs: str, ours: str, deps: Dependencies) -> FollowUps:
+        if not self._outside.sends[text.attempt_id].is_accepted:  # nobody has got it
+            return NOTHING
         intent, code = read_text(said)
         acknowledged = self._acting[self._world.task] = set()
         try:

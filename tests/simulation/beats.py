@@ -121,6 +121,7 @@ class Beats:
             self._waiting[row_id] = replace(self._left.pop(row_id), page=found)
         else:
             self._waiting[row_id] = _Waiting(max(found.due_s, self._world.now_s), found)
+            self._end_hold(found)
         self._note(found, self._world.now_s)
 
     def _note(self, found: Page, at_s: float) -> None:
@@ -192,9 +193,14 @@ class Beats:
                 pages.append(found)
                 self._left[row_id] = self._waiting.pop(row_id, _Waiting(self._world.now_s, found))
                 self._note(found, self._world.now_s)
-                if held := self._holds[found.escalation_id].get(row_id):
-                    self._holds[found.escalation_id][row_id] = held[0], min(held[1], self._world.now_s)
+                self._end_hold(found)
         return pages
+
+    def _end_hold(self, found: Page) -> None:
+        """Note that a page waits no more, since it leaves or is deferred."""
+        holds = self._holds[found.escalation_id]
+        if held := holds.get(found.id):
+            holds[found.id] = held[0], min(held[1], self._world.now_s)
 
     def _check_waits(self, pages: Sequence[Page]) -> None:
         """Require that no first attempt has waited longer than its rule, where clocks agree and nothing kept workers from it."""

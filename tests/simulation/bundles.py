@@ -7,6 +7,7 @@ from notifyflow.core.delivery.model import AttemptState, Result, Severity
 from notifyflow.core.messages.outbound import OutboundMessage
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.lanes import calls_of, is_apart
+from tests.simulation.outside import REFUSED_CONTENT, Outside
 from tests.simulation.storms import Storms
 from tests.simulation.world import World, require
 
@@ -25,15 +26,17 @@ _REPORTED = """
     JOIN notifyflow_notification n ON n.id = a.notification_id
     WHERE a.state <> ? AND r.result IS NOT NULL AND n.channel <> ?
 """
+_USED_UP = "SELECT id FROM notifyflow_attempt WHERE sent_with = ? AND state <> 'NOT_SENT' AND NOT is_doubted"
 _SPENT = "SELECT channel, SUM(count) FROM notifyflow_spent WHERE scope LIKE 'address %' GROUP BY channel"
 
 
 class Bundles:
     """Checks each claim, each message and the end."""
 
-    def __init__(self, world: World, database: SimulatedDatabase, storms: Storms) -> None:
+    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside, storms: Storms) -> None:
         self._world = world
         self._database = database
+        self._outside = outside
         self._storms = storms
         self._calls: Counter[str] = Counter()
 
@@ -79,6 +82,9 @@ class Bundles:
         for attempt_id, result, reported in self._database.look(_REPORTED, AttemptState.NOT_SENT, _CALLING):
             is_applied = result is not None and Result(result).strength >= Result(reported).strength
             require(is_applied, f"bundle: {attempt_id[-4:]} is {result}, and its call was reported as {reported}")
+        refused = [each.attempt_id for each in self._outside.sends.values() if each.outcome == REFUSED_CONTENT]
+        used = [row_id[-4:] for call in refused for (row_id,) in self._database.look(_USED_UP, call)]
+        require(not used, f"bundle: a message of several was refused for its content, and cost {used} an attempt")
         spent: dict[str, Any] = dict(self._database.look(_SPENT))
         for channel in ("sms", "voice") if is_capped else ():
             count, calls = spent.get(channel, 0), self._calls[channel]

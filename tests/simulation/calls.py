@@ -31,7 +31,8 @@ _STORED = """
 _KEYS = """
     SELECT r.code, a.position, a.is_named
     FROM notifyflow_notification n JOIN notifyflow_attempt a ON a.notification_id = n.id
-    JOIN notifyflow_receipt r ON r.matched_attempt_id = COALESCE(a.sent_with, a.id)
+    JOIN notifyflow_receipt r ON r.attempt_id = COALESCE(a.sent_with, a.id)
+        OR r.provider_ref = 'ref-' || substr(COALESCE(a.sent_with, a.id), -6)
     WHERE n.incident_id = ? AND r.is_acknowledgement
 """
 _IS_OF_STORM = "SELECT 1 FROM notifyflow_incident WHERE id = ? AND (key LIKE 'rain-%' OR key LIKE 'hail-%')"

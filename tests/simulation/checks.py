@@ -41,7 +41,7 @@ from tests.simulation.arrivals import Arrivals
 from tests.simulation.chains import Chains
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators
-from tests.simulation.outside import Outside, Send
+from tests.simulation.outside import REFUSED_CONTENT, Outside, Send
 from tests.simulation.phones import Phones
 from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import Rosters
@@ -219,7 +219,9 @@ class Checks:
         require(
             result in (None, Result.IN_DOUBT) or result in known, f"9: {attempt_id[-4:]} is {result}; its provider knows {known}"
         )
-        require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is recorded as unsent")
+        is_unsent = state == AttemptState.NOT_SENT
+        is_halved = send is not None and send.outcome == REFUSED_CONTENT
+        require(not is_unsent or not send or is_halved, f"9: {attempt_id[-4:]} was sent, and is recorded as unsent")
         is_unheard = result == Result.DELIVERED and calls.is_unsaid(self._database, attempt_id)
         require(not is_unheard, f"call: {attempt_id[-4:]} is delivered, and no key was pressed after its title")
 

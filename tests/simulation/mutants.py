@@ -479,6 +479,10 @@ def _apply_to_the_first(deps: Dependencies, bundled: receive.Bundled) -> Any:
     return _apply_to_all(deps, replace(bundled, refs=bundled.refs[:1]))
 
 
+def _refused_for_good(response: Any) -> Outcome:
+    return replace(_outcome_of(response), is_about_content=False)
+
+
 def _say_twenty(contents: Sequence[Content], **named: Any) -> Content:
     return _bundle_of(contents[:20], **named)
 
@@ -542,7 +546,7 @@ _record, _add, _wait_for, _state_of = recording.record, Recordings.add, GroupCom
 _inform, _quiet_until, _completed = outages.inform, quiet.quiet_until, record._completed
 _handle_all = SetUseCase.handle_all
 _begin_all, _bundle_of, _postpone = claim_module.begin_all, attempts.bundle_of, lifecycle.postpone
-_apply_to_all = receive.apply_to_all
+_apply_to_all, _outcome_of = receive.apply_to_all, deliver.outcome_of
 
 
 @contextmanager
@@ -753,6 +757,11 @@ MUTANTS = (
         "a receipt for the first page of a message only",
         swap=lambda: swapped(web, "apply_to_all", _apply_to_the_first),
         known=113,
+    ),
+    Mutant(
+        "a refusal for content that costs all an attempt",
+        swap=lambda: swapped(deliver, "outcome_of", _refused_for_good),
+        known=293,
     ),
     Mutant("a pause whose early end brings nothing forward", Variant(parts=(NoBringingForward,)), known=7),
     Mutant(

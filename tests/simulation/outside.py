@@ -98,6 +98,7 @@ class Broker:
             waiting[0].wake_after(0)
 
 
+REFUSED_CONTENT = "refused for its content"
 OUTCOMES: dict[str, tuple[bool, Callable[[], Exception] | None]] = {
     # answer: whether the provider accepted the message, and the error that the channel raises
     "accepted": (True, None),
@@ -107,6 +108,7 @@ OUTCOMES: dict[str, tuple[bool, Callable[[], Exception] | None]] = {
     "throttled for long": (False, lambda: TemporaryProviderError("too many", code="429", retry_after_s=2000.0)),
     "no connection": (False, lambda: TemporaryProviderError("refused")),
     "refused for good": (False, lambda: PermanentProviderError("no such address", code="404")),
+    REFUSED_CONTENT: (False, lambda: PermanentProviderError("a title", code="400", is_about_content=True)),
     "refuses us": (False, lambda: RefusedUsError("bad credentials", code="401")),
     "timed out": (False, lambda: UnknownOutcomeError("no answer")),
     "timed out, yet sent": (True, lambda: UnknownOutcomeError("no answer")),
@@ -114,7 +116,7 @@ OUTCOMES: dict[str, tuple[bool, Callable[[], Exception] | None]] = {
 }
 MOODS: dict[str, dict[str, float]] = {
     "well": {},
-    "shaky": dict.fromkeys(OUTCOMES, 0.07),
+    "shaky": dict.fromkeys([each for each in OUTCOMES if each != REFUSED_CONTENT], 0.07),
     "down": {"busy": 0.6, "no connection": 0.2, "throttled": 0.1, "busy, yet sent": 0.1},
     "refusing": {"refused for good": 0.8},
     "offended": {"refuses us": 0.7},
@@ -190,6 +192,9 @@ class SimulatedProvider(Provider):
         send = outside.begin(message.attempt_id)
         outside.on_message(message)
         outcome = outside.draw(self._channel, message.address)
+        named = {each.key for each in message.content.bundled or (message.content,)}
+        if outcome == "accepted" and any((self._channel, key) in outside.unspeakable for key in named):
+            outcome = REFUSED_CONTENT
         is_accepted, error = OUTCOMES[outcome]
         ref = f"ref-{message.attempt_id[-6:]}"
         if is_accepted and self._channel in outside.reporting:
@@ -229,6 +234,7 @@ class SearchableProvider(SimulatedProvider):
 _RESULTS_OF_ERRORS = {
     "accepted": Result.ACCEPTED,
     "refused for good": Result.PERMANENT_FAILURE,
+    REFUSED_CONTENT: Result.PERMANENT_FAILURE,
     **dict.fromkeys(("timed out", "timed out, yet sent", "broke"), Result.IN_DOUBT),
 }
 
@@ -256,6 +262,7 @@ class Outside:
         underway: How many results are still to come.
         dropping: The channels whose carriers drop receipts, with the receipts that pass; this never heals.
         certain: What every provider does; None where that is drawn.
+        unspeakable: The incidents, by channel and key, that a channel's providers refuse in every message that names them.
     """
 
     def __init__(self, world: World, database: Any, receive: Callable[[Receipt], Task | None]) -> None:
@@ -264,6 +271,7 @@ class Outside:
         self.sends: dict[str, Send] = {}
         self.underway = 0
         self.certain: Certain | None = None
+        self.unspeakable: set[tuple[str, str]] = set()
         self.on_begin: Callable[[str], None] = lambda attempt_id: None
         self.on_message: Callable[[OutboundMessage], None] = lambda message: None
         self.on_response: Callable[[Send], None] = lambda send: None

@@ -209,9 +209,9 @@ class Scenario:
         if self._storms.is_on:
             self._phones.let_all_answer()
         self._beats = Beats(world, self._database, self._storms, self._checks.disturbances)
-        self._bundles = Bundles(world, self._database, self._storms)
+        self._bundles = Bundles(world, self._database, self._outside, self._storms)
         self._calls = Calls(world, self._database, self._storms, self._operators)
-        self._answers = Answers(world, self._database, self._storms, self._phones)
+        self._answers = Answers(world, self._database, self._outside, self._storms, self._phones)
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
         self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)

@@ -24,6 +24,7 @@ _STORMY = 0.15
 _CALM = 0.5
 _APART = 0.2
 _TURNING_OFF = 0.25
+_UNSPEAKABLE = 0.3
 _RELEASED_WITHIN_S = 5.0
 _SOON = timedelta(seconds=1)
 _HELD = """
@@ -161,6 +162,9 @@ class Storms:
     def _plan(self, chance: Random, storm: _Storm, people: Callable[..., None], submit: Callable[..., str]) -> None:
         span_s = chance.uniform(1, 60)
         notify = partial(self._notify, submit, storm.policy)
+        apart = self._world.apart("unspeakable")
+        if apart.random() < _UNSPEAKABLE:
+            self._outside.unspeakable.add((apart.choice(sorted(storm.people[0].addresses)), apart.choice(storm.keys)[0]))
         for key, namespace, severity in storm.keys:
             at_s = storm.at_s + chance.uniform(0, span_s)
             people(at_s, partial(notify, key, namespace, severity, storm.people))
