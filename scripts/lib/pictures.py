@@ -32,12 +32,12 @@ GALLERY = Path("docs/_build/gallery")
 PHONE, DESKTOP, WINDOW = 390, 1100, 800
 IN_DOCS = {
     **{f"{channel} page CRITICAL": channel for channel in ("email", "slack", "teams", "push", "sms", "voice")},
-    **{f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("push", "sms", "voice")},
+    **{f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("push", "sms")},
     "web acknowledge": "acknowledge",
     "web acknowledged": "acknowledged",
     "web bundle": "bundle",
 }
-TOP_IN_DOCS = {f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("email", "slack")}
+TOP_IN_DOCS = {f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("email", "slack", "voice")}
 WIDE_IN_DOCS = {"dashboard incidents": "incidents", "dashboard incident": "incident", "dashboard oncall": "oncall"}
 CLEO = "+15005550013"
 TOGETHER = {
@@ -205,7 +205,7 @@ def shoot(page: Browser, url: str, group: str, name: str, widths: tuple[int, ...
     if name in IN_DOCS:
         (DOCS / f"{IN_DOCS[name]}.png").write_bytes(picture(page, url, PHONE, "light", scale=1.5))
     if name in TOP_IN_DOCS:
-        (DOCS / f"{TOP_IN_DOCS[name]}.png").write_bytes(picture(page, url, PHONE, "light", scale=1.5, height=WINDOW))
+        (DOCS / f"{TOP_IN_DOCS[name]}.png").write_bytes(picture(page, url, PHONE, "light", height=WINDOW))
     if name in WIDE_IN_DOCS:
         (DOCS / f"{WIDE_IN_DOCS[name]}.png").write_bytes(picture(page, url, DESKTOP, "light", height=WINDOW))
 
