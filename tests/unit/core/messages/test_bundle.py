@@ -2,7 +2,7 @@
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.lifecycle import BROKE_OFF
-from notifyflow.core.delivery.model import Result, Severity
+from notifyflow.core.delivery.model import AttemptState, Result, Severity
 from notifyflow.core.messages import bundle
 from tests.facts import NOW, attempt, minutes, page
 
@@ -17,6 +17,17 @@ def test_a_retry_leaves_with_those_of_its_last_call() -> None:
 
 def test_what_a_channel_broke_off_on_leaves_alone() -> None:
     assert bundle.company(page(attempts=(replace(CARRIED, code=BROKE_OFF, is_doubted=True),))) == ""
+
+
+def test_what_was_refused_together_or_breaks_a_channel_stays_apart() -> None:
+    halved = attempt(1, sent_with="a9", reason="refused", state=AttemptState.NOT_SENT)
+    broken = replace(CARRIED, code=BROKE_OFF, is_doubted=True)
+    rows = [page(), page(attempts=(CARRIED,)), page(attempts=(halved,)), page(attempts=(replace(halved, sent_with=None),))]
+    assert [bundle.apart(row) for row in (*rows, page(attempts=(broken,)))] == ["", "", "a9", "", page().id]
+
+
+def test_the_first_half_has_the_odd_one() -> None:
+    assert bundle.halves("abcde") == ("abc", "de")
 
 
 def test_the_most_severe_and_oldest_comes_first() -> None:

@@ -56,3 +56,7 @@ def test_a_key_of_a_call_about_one_incident_and_any_other_receipt_apply_as_they_
         Receipt(provider="twilio", event_id="e", result=Result.TEMPORARY_FAILURE, code="key 1 at 0"),
     ):
         assert for_title(receipt, position, is_named=True) is receipt
+
+
+def test_the_code_of_a_key_says_how_far_the_call_was() -> None:
+    assert [Key(digit="1").code, Key(digit="4", said=3).code] == ["key 1", "key 4 at 3"]

@@ -101,3 +101,8 @@ def test_what_is_said_fits_into_its_time_and_every_key_covers_what_was_heard(con
 def test_the_count_is_of_all(count: int) -> None:
     assert prompts(a_call(*[ERROR] * count))[0].text.startswith(f"{count} error alerts for Ada.")
     assert f"Press 4 to acknowledge all {count}." in prompts(a_call(*[ERROR] * count))[0].text
+
+
+def test_prompts_take_as_long_as_all_of_them() -> None:
+    first, second = Prompt(text="One alert.", said=0), Prompt(text="Two alerts, and more.", said=1)
+    assert seconds([first, second]) == seconds([first]) + seconds([second])
