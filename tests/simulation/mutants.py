@@ -744,7 +744,7 @@ MUTANTS = (
     Mutant(
         "a wait for a call that ends a deferral",
         swap=lambda: swapped(lifecycle, "postpone", _postpone_without_deferral),
-        known=130,
+        known=637,
     ),
     Mutant("two calls to a number at once", Variant(parts=(FreeNumbers,)), known=303),
     Mutant(
