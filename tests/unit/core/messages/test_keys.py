@@ -14,6 +14,10 @@ def test_a_code_is_read_back(digit: str, said: int | None) -> None:
     assert read_key(key.code) == key
 
 
+def test_a_code_says_the_key_and_how_many_titles_had_been_begun() -> None:
+    assert [Key(digit="1").code, Key(digit="4", said=3).code] == ["key 1", "key 4 at 3"]
+
+
 @pytest.mark.parametrize("code", ["completed", "", "key", "key 1 at", "key 1 at x", "key 12", "unsaid"])
 def test_another_code_is_no_key(code: str) -> None:
     assert read_key(code) is None

@@ -72,6 +72,10 @@ def test_it_goes_on_with_the_next_title_without_the_counts() -> None:
     assert prompts(content, after=3) == prompts(content)[-1:]
 
 
+def test_a_call_speaks_for_as_long_as_its_prompts_and_the_pauses_between_them() -> None:
+    assert seconds([Prompt(text="x" * 28, said=0), Prompt(text="x" * 14, said=1)]) == 5
+
+
 def test_a_title_that_no_voice_can_say_is_named_by_its_severity() -> None:
     assert title(replace(PAGE, title="🔥🔥")) == "Critical: its title cannot be said."
     assert len(title(replace(PAGE, title="x" * 300))) < 80
