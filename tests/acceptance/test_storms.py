@@ -59,7 +59,7 @@ def largest(messages: tuple[Message, ...]) -> Message:
     return found
 
 
-def test_after_a_quiet_night_of_47_warnings_one_mail_and_one_text_say_so(nights: Any) -> None:
+def test_after_a_quiet_night_of_47_warnings_one_mail_one_text_and_few_calls_say_so(nights: Any) -> None:
     night = nights(ada=QUIET)
     night.passes(13 * HOUR + 5 * MINUTE)
     alerts = [f"disk-{number}" for number in range(47)]
@@ -67,10 +67,11 @@ def test_after_a_quiet_night_of_47_warnings_one_mail_and_one_text_say_so(nights:
         night.fires(each, severity="warning")
         night.passes(10 * MINUTE)
     assert night.messages("email", MAIL) == night.messages("sms", ADA) == ()
-    night.passes(HOUR + 14 * MINUTE)
+    night.passes(HOUR + 19 * MINUTE)
     (mail,), (text,) = night.messages("email", MAIL), night.messages("sms", ADA)
     assert "47 WARNING" in mail.text
     assert "47 WARNING" in text.text
+    assert 1 <= len(night.messages("voice", ADA)) <= 4, "a call names as many as fit, and the next ones come a minute apart"
     told = [row for each in alerts for channel in ("email", "sms") for row in pages(night, f"alertmanager/{each}", channel)]
     assert len(told) == 2 * 47
     assert all(row.state in TOLD for row in told)
