@@ -8,13 +8,13 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value, fn
+from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value
 
 from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.storage.session import sets
 from notifyflow.storage.session.conditions import is_aside
 from notifyflow.storage.session.repositories import Repository
-from notifyflow.storage.session.statements import Parameters, Run, Statement
+from notifyflow.storage.session.statements import Parameters, Run, Statement, finds
 from notifyflow.storage.tables import AttemptRow, NotificationRow, ReceiptRow
 
 _MOST_WAITING = 1000
@@ -28,7 +28,7 @@ _IS_REFERRED_TO = (
     & (AttemptRow.provider_ref == ReceiptRow.provider_ref)
     & (AttemptRow.provider_ref != SQL("''"))
 )
-_HAS_ATTEMPT = reduce(or_, (fn.EXISTS(AttemptRow.select(SQL("1")).where(each)) for each in (_IS_NAMED, _IS_REFERRED_TO)))
+_HAS_ATTEMPT = reduce(or_, (finds(AttemptRow.select(SQL("1")).where(each)) for each in (_IS_NAMED, _IS_REFERRED_TO)))
 
 
 def _waiting(where: Callable[[Parameters], Expression]) -> Statement:

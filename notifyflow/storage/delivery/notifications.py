@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
+from typing import Any
 
-from peewee import SQL, EnclosedNodeList, IntegerField, NodeList, Select, fn
+from peewee import SQL, IntegerField, Select
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
@@ -14,7 +15,7 @@ from notifyflow.core.delivery.set_aside import placeholder
 from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
 from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
-from notifyflow.storage.session.statements import Parameters, Statement
+from notifyflow.storage.session.statements import Parameters, Statement, finds
 from notifyflow.storage.tables import AttemptRow, EscalationRow, LaneRow, NotificationRow
 
 
@@ -52,27 +53,24 @@ def _due(*, is_urgent: bool) -> Statement:
 _DUE = {each: _due(is_urgent=each) for each in (True, False)}
 
 
-def _waiting_in_vain(*, is_bundling: bool) -> Statement:
-    def build(param: Parameters) -> Select:
-        called = NotificationRow.alias()
-        is_waiting = (NotificationRow.waits_until > param(NotificationRow.waits_until)) & (
-            NotificationRow.due_at > param(NotificationRow.due_at)
-        )
-        under_way = (
-            AttemptRow.select(SQL("1"))
-            .join(called, on=(called.id == AttemptRow.notification_id))
-            .where(called.lane == NotificationRow.lane, AttemptRow.over_at > param(AttemptRow.over_at))
-        )
-        for_beat = LaneRow.select(SQL("1")).where(LaneRow.id == NotificationRow.lane, LaneRow.beat_at > param(LaneRow.beat_at))
-        may_call = ~fn.EXISTS(under_way) & ~fn.EXISTS(for_beat) & param.any_of(NotificationRow.channel)
-        is_other = NodeList((SQL("NOT"), EnclosedNodeList((param.any_of(NotificationRow.channel),)))) if not is_bundling else None
-        query = select(NotificationFacts, QUEUED, is_waiting, may_call if is_other is None else may_call | is_other)
-        return query.order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
-
-    return Statement(build)
+def _waiting_in_vain(param: Parameters) -> Select:
+    """Search for what waits for a call that is over, and for no beat."""
+    called = NotificationRow.alias()
+    is_its = NotificationRow.channel == param(NotificationRow.channel)
+    waits = (NotificationRow.waits_until > param(NotificationRow.waits_until)) & (
+        NotificationRow.due_at > param(NotificationRow.due_at)
+    )
+    under_way = (
+        AttemptRow.select(SQL("1"))
+        .join(called, on=(called.id == AttemptRow.notification_id))
+        .where(called.lane == NotificationRow.lane, AttemptRow.over_at > param(AttemptRow.over_at))
+    )
+    for_beat = LaneRow.select(SQL("1")).where(LaneRow.id == NotificationRow.lane, LaneRow.beat_at > param(LaneRow.beat_at))
+    query = select(NotificationFacts, QUEUED, is_its, waits, ~finds(under_way), ~finds(for_beat))
+    return query.order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
 
 
-_WAITING_IN_VAIN = {each: _waiting_in_vain(is_bundling=each) for each in (True, False)}
+_WAITING_IN_VAIN = Statement(_waiting_in_vain)
 _DUE_OF = Statement(
     lambda param: select(
         NotificationFacts, param.any_of(NotificationRow.id), QUEUED, NotificationRow.due_at <= param(NotificationRow.due_at)
@@ -183,15 +181,19 @@ class Notifications(MachineRepository[NotificationFacts]):
         """Make those due now that need not wait any more, since no call to their number is under way, or bundling is off.
 
         Args:
-            calling: The channels that ring a phone, on which only the call under way is waited for.
+            calling: The channels that ring a phone, on which only the call under way and the beat after it are waited for.
             is_bundling: Whether others are waited for on the other channels.
             now: The instant.
-            limit: How many at most.
+            limit: How many at most of each kind.
         """
-        channels = [sorted(calling)] if is_bundling else [sorted(calling)] * 2
-        search = _WAITING_IN_VAIN[is_bundling](now, now, now, now, *channels, limit)
-        for row in self._unit.read(NotificationFacts, self._unit.locked(search, skips_locked=True)):
-            self._unit.save(row, replace(row, due_at=now, rung_at=None))
+        searches: list[Any] = [_WAITING_IN_VAIN(channel, now, now, now, now, limit) for channel in sorted(calling)]
+        if not is_bundling:
+            is_waiting = QUEUED & (NotificationRow.due_at > now) & NotificationRow.waits_until.is_null(is_null=False)
+            others = select(NotificationFacts, is_waiting, NotificationRow.channel.not_in(sorted(calling)))
+            searches.append(others.order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(limit))
+        for search in searches:
+            for row in self._unit.read(NotificationFacts, self._unit.locked(search, skips_locked=True)):
+                self._unit.save(row, replace(row, due_at=now, rung_at=None))
 
     def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
         """Lock and read the queued notifications of an incident."""
