@@ -255,8 +255,10 @@ BROKEN = f"the sms provider: {callback_paths.BROKEN.format(channel='sms')}"
 
 @pytest.fixture
 def operated(store: Store) -> Driver:
-    """A driver with somebody in operations."""
-    return Driver(store, operations=[a_contact("ops", "slack")])
+    """A driver with somebody in operations, and for which each page leaves by itself."""
+    driver = Driver(store, operations=[a_contact("ops", "slack")])
+    driver.deps = replace(driver.deps, is_bundling=False)
+    return driver
 
 
 def _notices(driver: Driver) -> int:
