@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.intervals import Interval, counted
-from notifyflow.core.delivery.model import Kind, Severity
+from notifyflow.core.delivery.model import DeferralReason, Kind, Severity
 
 BEGINS_WITH = 3
 """A storm begins with this many incidents within ``WITHIN``."""
@@ -183,9 +183,10 @@ def departure(
 ) -> tuple[Departure, datetime]:
     """Return how a page leaves, and at the latest when.
 
-    Only first attempts wait, each only once, and none that was deferred. What came before the storm leaves at once, and so does
-    the first CRITICAL page of its namespace within a minute. A page that has waited takes all others of its lane with it, and so
-    does one that comes when no message has left for long.
+    A retry leaves at its own time, and with others only after quiet hours. Only first attempts wait, each only once, and none
+    that was deferred. What came before the storm leaves at once, and so does the first CRITICAL page of its namespace within a
+    minute. A page that has waited takes all others of its lane with it, and so does one that comes when no message has left for
+    long.
 
     Args:
         row: The page; due, or waiting.
@@ -194,7 +195,7 @@ def departure(
         longest: How long it may wait, and at the latest after the lane's last message.
         now: The current instant.
     """
-    if row.attempts:
+    if row.attempts and row.deferred_by is not DeferralReason.QUIET:
         return Departure.ALONE, now
     if lane is None or row.deferred_by is not None or not _is_in_storm(row, lane, now=now):
         return Departure.TOGETHER if joins(row, now=now) else Departure.ALONE, now

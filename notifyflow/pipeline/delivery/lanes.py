@@ -10,7 +10,7 @@ from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.model import Kind, Severity
+from notifyflow.core.delivery.model import DeferralReason, Kind, Severity
 from notifyflow.core.limits import lanes
 from notifyflow.core.limits.lanes import Arrivals, Class, Departure, Lane, Start
 from notifyflow.core.messages import bundle
@@ -114,7 +114,9 @@ def is_crowded(tx: Transaction, crowd: Crowd) -> bool:
             if start is not None:
                 crowd.starting[severities] = start
     is_stormy = crowd.lane is not None and any(lanes.is_stormy(crowd.lane, each, now=tx.now) for each in Class)
-    has_company = any(lanes.joins(row, now=tx.now) for row in first) or any(bundle.company(each.row) for each in crowd.wanted)
+    was_quiet = any(each.row.deferred_by is DeferralReason.QUIET for each in crowd.wanted)
+    has_company = was_quiet or any(lanes.joins(row, now=tx.now) for row in first)
+    has_company |= any(bundle.company(each.row) for each in crowd.wanted)
     return bool(crowd.starting) or is_stormy or has_company
 
 
@@ -185,9 +187,9 @@ def earlier_pages(tx: Transaction, crowd: Crowd, rows: Sequence[NotificationFact
 
 
 def _call(candidate: Candidate, *, is_together: bool) -> Hashable:
-    """Return the key of the call that carries a page: a retry leaves with those that its last call carried."""
+    """Return the key of the call that carries a page: a retry that was not quiet leaves with its last company."""
     row = candidate.row
-    if row.attempts:
+    if row.attempts and row.deferred_by is not DeferralReason.QUIET:
         return bundle.company(row) or row.id
     return (row.kind, row.namespace, candidate.contact.recipient_id) if is_together else row.id
 

@@ -142,6 +142,12 @@ def test_a_status_update_waits_in_any_storm_and_prolongs_none() -> None:
     assert lanes.go_on(calm, [replace(update, created_at=START + seconds(9))], now=START + seconds(9)) == calm
 
 
+def test_a_retry_leaves_with_others_only_after_quiet_hours() -> None:
+    tried = page(attempts=(attempt(),), deferred_by=DeferralReason.QUIET)
+    assert leaves(tried, None)[0] is Departure.TOGETHER
+    assert leaves(replace(tried, deferred_by=DeferralReason.LIMIT), None)[0] is Departure.ALONE
+
+
 def test_no_page_waits_twice() -> None:
     row = page(waits_until=START + seconds(60))
     just_left = lanes.left(STORM, now=START + seconds(57))
