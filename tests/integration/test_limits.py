@@ -41,7 +41,7 @@ class Play:
 
     def __init__(self, store: Store, limits: Sequence[int]) -> None:
         self.driver = Driver(store)
-        self.driver.deps = replace(self.driver.deps, limits=dict(zip(PAIR, limits, strict=True)))
+        self.driver.deps = replace(self.driver.deps, limits=dict(zip(PAIR, limits, strict=True)), is_bundling=False)
         self.keys: list[str] = []
 
     def notify(self, severity: Severity, count: int) -> None:

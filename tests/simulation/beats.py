@@ -85,6 +85,7 @@ class Beats:
         self._left: dict[str, _Waiting] = {}  # pages of running attempts: since when they had waited
         self._began_s: dict[str, float] = {}
         self._holds: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)  # by escalation and page: from when to when
+        self._calls_alone: dict[Lane, list[float]] = defaultdict(list)  # when calls left about a page that is never bundled
         self._sends: list[tuple[float, float]] = []  # when each send ended, and how long it took
 
     def on_begin(self, attempt_id: str) -> None:
@@ -106,6 +107,8 @@ class Beats:
         leaving = [self._leaving(attempts) for attempts in calls_of(self._database, new).values()]
         for pages in leaving:
             self._check_waits(pages)
+            if pages and pages[0].channel == _CALLING and self._is_apart(pages[0]):
+                self._calls_alone[pages[0].lane].append(self._world.now_s)
         self._check_departures([each for pages in leaving for each in pages], session)
 
     def _follow(self, row_id: str, event: str) -> None:
@@ -158,8 +161,7 @@ class Beats:
         if held.channel == _CALLING:
             require(until_s <= now_s + _LONGEST_CALL_S + skew_s, f"{what}, for longer than a call lasts")
             return
-        is_off = self._storms.is_off(self._world.task.process) or is_apart(self._database, held.incident_id, held.escalation_id)
-        require(not is_off, f"{what}, and bundling is off")
+        require(not self._is_apart(held), f"{what}, and bundling is off")
         longest_s = (_CRITICAL_BEAT_S if held.is_critical else _BEAT_S).get(held.channel, 0.0)
         require(until_s <= known.since_s + longest_s + skew_s, f"{what}, and could leave since {known.since_s:.2f}")
         is_storm = now_s <= self._lanes[held.lane].stormy_s[held.is_urgent] + skew_s
@@ -172,6 +174,11 @@ class Beats:
             require(
                 total_s <= _CRITICAL_S + _SEEN_WITHIN_S + 2 * skew_s, f"{what}: beats hold its round up by {total_s:.1f} s in all"
             )
+
+    def _is_apart(self, found: Page) -> bool:
+        """Return whether a page leaves by itself, since bundling is off or its policy forbids it."""
+        is_off = self._storms.is_off(self._world.task.process)
+        return is_off or is_apart(self._database, found.incident_id, found.escalation_id)
 
     def _is_first(self, found: Page) -> bool:
         """Return whether a page is certainly the first CRITICAL one of its namespace in its lane within a minute."""
@@ -212,7 +219,10 @@ class Beats:
             if each.tries or each.returned or was_deferred or self._disturbed_s >= since_s - _SLACK_S:
                 continue
             beats = _CRITICAL_BEAT_S if each.is_critical else _BEAT_S
-            longest_s = _LONGEST_CALL_S if each.channel == _CALLING else beats.get(each.channel, 0.0)
+            longest_s = beats.get(each.channel, 0.0)
+            if each.channel == _CALLING:  # it waits for one call, and for those about one page that were before it
+                before = [at_s for at_s in self._calls_alone[each.lane] if since_s <= at_s < self._world.now_s]
+                longest_s = _LONGEST_CALL_S * (1 + len(before))
             if self._world.now_s > self._lanes[each.lane].stormy_s[each.is_urgent] and each.channel != _CALLING:
                 longest_s = 0.0
             waited_s = self._world.now_s - since_s

@@ -73,8 +73,10 @@ def _leave(tx: Transaction, crowd: Crowd, taken_until: datetime | None, leaving:
     leaving.calls += [call] if call else []
     until = taken_until or beat_at or calls.first_over_at(tx.now, is_end_told=True)
     waiting = [each for each in crowd.wanted if each not in call]
-    for each in waiting:
-        lanes.postpone(tx, each, due_at=until, until=until)
+    first = next((row.id for row in calls.in_turn(each.row for each in present if each not in call)), "")
+    for each in waiting:  # the first takes the others with it
+        due_at = until if each.row.id == first else until + storms.LEAD
+        lanes.postpone(tx, each, due_at=due_at, until=due_at)
     leaving.waiting += len(waiting)
     if lane is not None:
         after = storms.go_on(lane, (each.row for each in present), now=tx.now)

@@ -12,6 +12,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import DeferralReason
 from notifyflow.core.delivery.set_aside import placeholder
+from notifyflow.core.limits.lanes import LEAD
 from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
 from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
@@ -178,7 +179,9 @@ class Notifications(MachineRepository[NotificationFacts]):
             self._unit.save(row, replace(row, due_at=now, rung_at=None, paused_until=paused_until))
 
     def stop_waiting(self, calling: Collection[str], *, is_bundling: bool, now: datetime, limit: int) -> None:
-        """Make those due now that need not wait any more, since no call to their number is under way, or bundling is off.
+        """Make those due that need not wait any more, since no call to their number is under way, or bundling is off.
+
+        The first for a call is due now, and the others a moment later, since it takes them with it.
 
         Args:
             calling: The channels that ring a phone, on which only the call under way and the beat after it are waited for.
@@ -192,8 +195,12 @@ class Notifications(MachineRepository[NotificationFacts]):
             others = select(NotificationFacts, is_waiting, NotificationRow.channel.not_in(sorted(calling)))
             searches.append(others.order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(limit))
         for search in searches:
+            led: set[str] = set()
             for row in self._unit.read(NotificationFacts, self._unit.locked(search, skips_locked=True)):
-                self._unit.save(row, replace(row, due_at=now, rung_at=None))
+                due_at = now + LEAD if row.channel in calling and row.lane in led else now
+                led.add(row.lane)
+                if row.due_at is None or row.due_at > due_at:
+                    self._unit.save(row, replace(row, due_at=due_at, rung_at=None))
 
     def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
         """Lock and read the queued notifications of an incident."""

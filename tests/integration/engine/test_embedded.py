@@ -32,7 +32,7 @@ def open_flow(sqlite_url: str, provider: ScriptedProvider) -> Iterator[Callable[
     flows: list[NotifyFlow] = []
 
     def open_(**settings: float) -> NotifyFlow:
-        everything = {"database_url": SecretStr(sqlite_url), "drain_s": DEADLINE_S, **settings}
+        everything = {"database_url": SecretStr(sqlite_url), "drain_s": DEADLINE_S, "bundling": False, **settings}
         flow = NotifyFlow(Settings(**everything), channels=channels(provider))  # type: ignore[arg-type]
         flows.append(flow)
         return flow
@@ -218,7 +218,7 @@ from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from tests.integration.engine.scripted import ScriptedProvider, channels
 
 provider = ScriptedProvider()
-flow = NotifyFlow(Settings(database_url=SecretStr(sys.argv[1])), channels=channels(provider))
+flow = NotifyFlow(Settings(database_url=SecretStr(sys.argv[1]), bundling=False), channels=channels(provider))
 flow.notify(Incident(key="parent", title="t"), [Recipient(id="ada", email="ada@example.com")])
 assert flow.wait("parent", timeout_s=30)
 child = os.fork()

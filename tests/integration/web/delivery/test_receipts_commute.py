@@ -43,8 +43,10 @@ class Callbacks:
     def page(self, channel: str, *, attempts: int) -> tuple[str, list[str]]:
         """Send a new page with so many accepted attempts; return its key and their ids."""
         self._driver.clock.pass_time(timedelta(minutes=1))  # a provider's limit is per minute
-        key = f"incident-{next(self._numbers)}"
-        self._driver.notify(an_incident(key, severity=Severity.CRITICAL), a_recipient("ada", channel))
+        number = next(self._numbers)
+        key = f"incident-{number}"
+        person = a_recipient(f"p{number}", channel)  # the call to another may go on
+        self._driver.notify(an_incident(key, severity=Severity.CRITICAL), person)
         provider = "ses" if channel == "email" else "twilio"
         ids: list[str] = []
         while len(ids) < attempts:
