@@ -70,7 +70,7 @@ class Content(Incident):
     ops_contact: str = _OPERATIONS
     incident_event: IncidentEvent | None = None
     bundled: tuple["Content", ...] = ()
-    counts: Mapping[Severity, int] = field(default_factory=dict)
+    counts: Mapping[Severity, int] = field(default_factory=dict, hash=False)
     unnamed: int = 0
 
     @property

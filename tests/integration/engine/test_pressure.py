@@ -85,7 +85,7 @@ def store(postgres_url: str, press: Press) -> Iterator[PressedStore]:
 
 def test_all_pages_leave_once_and_all_receipts_are_stored(store: PressedStore, press: Press, unmeasured: None) -> None:
     provider = ReportingProvider()
-    settings = Settings(concurrent_sends=4, provider_limits={"twilio": 1_000})
+    settings = Settings(concurrent_sends=4, provider_limits={"twilio": 1_000}, bundling=False)
     with NotifyFlow(settings, store=store, channels=channels(provider)) as flow, provider.pool, capture_logs() as lines:
         provider.report = lambda receipt: flow._service.receive(receipt, "raw")
         flow.start()
