@@ -72,7 +72,7 @@ def provider() -> ScriptedProvider:
 
 @pytest.fixture
 def settings(shared: SharedBroker, sqlite_url: str) -> Settings:
-    return Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url))
+    return Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url), bundling=False)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_notify_succeeds_while_the_broker_accepts_nothing_and_the_sweeper_delive
     trouble: Trouble, sqlite_url: str, provider: ScriptedProvider
 ) -> None:
     shared, start, mend = trouble
-    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url))
+    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url), bundling=False)
     clock = LaterClock()
     with capture_logs() as lines, NotifyFlow(settings, channels=channels(provider), clock=clock) as flow:
         notify(flow, "before")
@@ -194,7 +194,7 @@ def test_a_provider_that_hangs_holds_up_nobody_else_while_the_broker_accepts_not
     hanging, other = ScriptedProvider([hang] * 20), ScriptedProvider()
     other.name = "other"
     known = channels(hanging) | {"teams": ScriptedChannel(other, name="teams")}
-    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url))
+    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url), bundling=False)
     with NotifyFlow(settings, channels=known) as flow, working(flow):
         start()
         flow.notify(Incident(key="hung", title="t"), [Recipient(id=f"p{n}", email=f"p{n}@example.com") for n in range(20)])

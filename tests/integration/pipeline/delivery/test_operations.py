@@ -216,7 +216,7 @@ def test_it_links_its_own_incident_and_those_that_failed(store: Store) -> None:
         links = [content.link, content.url, *(url for name, url in content.links.items() if name.startswith("Acknowledge "))]
         tokens = [str(link).rpartition("/")[2] for link in links]
         claims = [check(driver.deps.secret_keys, each, ["ops", "otto"], driver.clock.now()) for each in tokens]
-        keys = [driver.store.read(lambda reads, id=each.incident_id: reads.status_by_id(id)) for each in claims]
+        keys = [driver.store.read(lambda reads, id=each.subject_id: reads.status_by_id(id)) for each in claims]
         assert [status.facts.key for status in keys if status] == [OPS, "db-3", "db-3", "db-2", "db-1"]
         assert {each.recipient_id for each in claims} == {"ops" if page.message.address.startswith("ops") else "otto"}
     assert "https://notify.example" not in repr(driver.status(OPS).content), "a link is for one person, and for a week"
