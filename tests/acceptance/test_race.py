@@ -97,6 +97,7 @@ def race(url: str, *, races: int, is_locked: bool) -> list[int]:
 
 
 def _race(driver: Driver, url: str, *, races: int, is_locked: bool) -> list[int]:
+    driver.deps = replace(driver.deps, is_bundling=False)
     for number in range(races):
         driver.notify(an_incident(f"db-{number}"), a_recipient("ada", "email", "slack", "teams", "sms"))
     context = multiprocessing.get_context("spawn")

@@ -168,6 +168,7 @@ def test_released_notifications_are_sent_by_another_worker_while_the_first_still
     flow: NotifyFlow, sandbox: Sandbox, variables: Mapping[str, str], tmp_path: Path
 ) -> None:
     sandbox.script("slack: slow 9 s")
+    variables = {**variables, "NOTIFYFLOW_BUNDLING": "false"}
     stopping = start(variables, tmp_path, "--processes", "1", "--threads", "2")
     try:
         severe = [Incident(key=f"db-{number}", title="orders db is down", severity=Severity.CRITICAL) for number in range(9)]

@@ -172,6 +172,7 @@ def test_pages_leave_while_more_connections_are_open_than_there_are_files(tmp_pa
         variables = sandbox.settings() | {
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
             "NOTIFYFLOW_DRAIN_S": "0",
+            "NOTIFYFLOW_BUNDLING": "false",
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow:
             flow.find("nothing")
