@@ -90,7 +90,10 @@ def is_apart(database: SimulatedDatabase, incident_id: str, escalation_id: str) 
 
 def seconds(at: str | None) -> float:
     """Return an instant in seconds since the start; never, where there is none."""
-    return float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
+    try:
+        return float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
+    except ValueError:  # it was damaged on purpose
+        return float("inf")
 
 
 def calls_of(database: SimulatedDatabase, attempt_ids: Sequence[str]) -> dict[str, list[str]]:

@@ -197,9 +197,10 @@ class Notifications(MachineRepository[NotificationFacts]):
         for search in searches:
             led: set[str] = set()
             for row in self._unit.read(NotificationFacts, self._unit.locked(search, skips_locked=True)):
-                due_at = now + LEAD if row.channel in calling and row.lane in led else now
+                is_call = row.channel in calling
+                due_at = now + LEAD if is_call and row.lane in led else now
                 led.add(row.lane)
-                if row.due_at is None or row.due_at > due_at:
+                if not is_call or row.due_at is None or row.due_at > now + LEAD:  # otherwise one leads it already
                     self._unit.save(row, replace(row, due_at=due_at, rung_at=None))
 
     def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
