@@ -72,10 +72,16 @@ class Beats:
     are_rows_sound = True
 
     def __init__(
-        self, world: World, database: SimulatedDatabase, storms: Storms, disturbances: Callable[[], tuple[Any, ...]]
+        self,
+        world: World,
+        database: SimulatedDatabase,
+        broker: Any,
+        storms: Storms,
+        disturbances: Callable[[], tuple[Any, ...]],
     ) -> None:
         self._world = world
         self._database = database
+        self._broker = broker
         self._storms = storms
         self._disturbances = disturbances
         self._known_disturbances: tuple[Any, ...] = ()
@@ -277,6 +283,7 @@ class Beats:
         now = self._disturbances()
         if now != self._known_disturbances:
             self._known_disturbances, self._disturbed_s = now, self._world.now_s
+        self._disturbed_s = max(self._disturbed_s, self._database.up_at_s, self._broker.up_at_s)
 
 
 def _covered_s(spans: Iterable[tuple[float, float]]) -> float:

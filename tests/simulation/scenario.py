@@ -208,7 +208,7 @@ class Scenario:
         self._storms = Storms(world, self._database, self._outside)
         if self._storms.is_on:
             self._phones.let_all_answer()
-        self._beats = Beats(world, self._database, self._storms, self._checks.disturbances)
+        self._beats = Beats(world, self._database, self._broker, self._storms, self._checks.disturbances)
         self._bundles = Bundles(world, self._database, self._outside, self._storms)
         self._calls = Calls(world, self._database, self._storms, self._operators)
         self._answers = Answers(world, self._database, self._outside, self._storms, self._phones)
