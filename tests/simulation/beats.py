@@ -11,6 +11,7 @@ from typing import Any
 from notifyflow.core.delivery.model import NotificationState
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.lanes import Lane, Page, calls_of, is_apart, page
+from tests.simulation.outside import Broker
 from tests.simulation.storms import Storms
 from tests.simulation.world import Violation, World, require
 
@@ -75,7 +76,7 @@ class Beats:
         self,
         world: World,
         database: SimulatedDatabase,
-        broker: Any,
+        broker: Broker,
         storms: Storms,
         disturbances: Callable[[], tuple[Any, ...]],
     ) -> None:
