@@ -26,9 +26,9 @@ from notifyflow.core.delivery.policy import DEFAULT, Policy
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.references import ByKey
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
-from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import next_wake_at, sweep
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, FollowUps, ReceiptMatch
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, CHANNELS, KEY, REPORTING, CountingIds, HandClock, an_incident, check_address

@@ -14,8 +14,8 @@ from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import NotifyflowError
 from notifyflow.log import get_logger, source_line
-from notifyflow.pipeline.delivery.doubts import message_in_doubt
 from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.limits.doubts import message_in_doubt
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies
 
 _log = get_logger("notifyflow.engine")

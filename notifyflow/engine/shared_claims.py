@@ -9,7 +9,7 @@ from functools import partial
 from notifyflow.channels.base import Channel
 from notifyflow.channels.provider_protocols import reports
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.transaction import journal
 from notifyflow.pipeline.transaction.group_commit import GroupCommit
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, FollowUps

@@ -46,11 +46,12 @@ from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
 from notifyflow.engine.shared_claims import Batch
 from notifyflow.errors import CommitUnknown, Contended, Refused
-from notifyflow.pipeline.delivery import attempts, callback_paths, eligibility, endings, operations, outages, receive, record
-from notifyflow.pipeline.delivery import claim as claim_module
-from notifyflow.pipeline.delivery.attempts import Candidate
-from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.delivery import callback_paths, eligibility, endings, operations, outages, receive, record
 from notifyflow.pipeline.delivery.record import Recording
+from notifyflow.pipeline.limits import attempts
+from notifyflow.pipeline.limits import claim as claim_module
+from notifyflow.pipeline.limits.attempts import Candidate
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.transaction import set_aside as set_aside_rows
 from notifyflow.pipeline.transaction import set_use_case, sparing, use_case
 from notifyflow.pipeline.transaction.group_commit import GroupCommit, ItemDeadline

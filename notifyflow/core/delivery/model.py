@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from notifyflow.core.delivery.file_value import FileValue
+from notifyflow.core.file_value import FileValue
 from notifyflow.core.frozen import FrozenDict, freeze
 from notifyflow.errors import Fault
 

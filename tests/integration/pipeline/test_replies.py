@@ -12,7 +12,7 @@ from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy, Ti
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.limits.mode import read_delivery
 from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply, write_response
-from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction.ports import Claimed, Committed, Dependencies
 from notifyflow.storage.store import Store

@@ -6,8 +6,8 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Evidence, Result
 from notifyflow.core.limits.provider_health import used
-from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.sweep import sweep
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock, a_recipient, an_incident
 from tests.integration.web.delivery.test_api import SilentBell

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from notifyflow.app import NotifyFlow
 from notifyflow.cli.commands import app
 from notifyflow.cli.frame.exits import Exit
-from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.settings import Settings
 from tests.builders import a_recipient, an_incident
 from tests.integration.web.delivery.test_api import SilentBell

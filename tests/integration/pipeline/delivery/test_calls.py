@@ -16,8 +16,8 @@ from notifyflow.core.delivery.policy import DEFAULT, Failed, Policy, Tier
 from notifyflow.core.messages import bundle
 from notifyflow.core.messages.replies import Effect, HandledReply
 from notifyflow.pipeline.delivery.calls import claim_question, describe_key, end_unanswered, find_calls_to_ask
-from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Claimed
 from notifyflow.pipeline.transaction.running import Transaction

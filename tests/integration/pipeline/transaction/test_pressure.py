@@ -12,10 +12,10 @@ from notifyflow.core.delivery.model import NotificationState, Notified, Receipt,
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.intake import validation
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.delivery.receive import Received, receive_all
 from notifyflow.pipeline.delivery.record import Recording, Release, record, release
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.transaction.journal import Journal
 from notifyflow.pipeline.transaction.ports import Claimed, ReceiptMatch
 from notifyflow.storage.store import Store

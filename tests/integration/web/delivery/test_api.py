@@ -13,9 +13,9 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Contact, Evidence, Receipt, Result, Severity
-from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import sweep
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.settings import Settings
 from notifyflow.web.frame.problems import MEDIA_TYPE
 from tests.asgi import Client

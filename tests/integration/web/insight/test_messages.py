@@ -15,7 +15,7 @@ from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Evidence, Incident, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.insight.message_log import MessageFilter
-from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.settings import Settings
 from notifyflow.web.insight import messages
 from tests.asgi import Client

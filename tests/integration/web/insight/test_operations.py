@@ -8,7 +8,7 @@ from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Incident, IncidentState, Recipient, Result, Severity
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.messages.links import sign
-from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock

@@ -16,9 +16,9 @@ from notifyflow.core.delivery.model import Condition, Evidence, Incident, Incide
 from notifyflow.core.delivery.policy import Policy, Tier
 from notifyflow.core.limits.pauses import PauseScope
 from notifyflow.errors import InvalidPolicy, RecipientUnknown
-from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import sweep
+from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.settings import Settings
 from notifyflow.storage.dialects import execute

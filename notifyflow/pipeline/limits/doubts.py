@@ -11,7 +11,7 @@ from notifyflow.core.limits import quiet
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.delivery import incident_events
-from notifyflow.pipeline.delivery.attempts import message_of, together
+from notifyflow.pipeline.limits.attempts import message_of, together
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Dependencies, Doubt
 from notifyflow.pipeline.transaction.running import Transaction

@@ -14,7 +14,7 @@ from notifyflow.core.delivery.model import DeferralReason, Kind, Severity
 from notifyflow.core.limits import lanes
 from notifyflow.core.limits.lanes import Arrivals, Class, Departure, Lane, Start
 from notifyflow.core.messages import bundle
-from notifyflow.pipeline.delivery.attempts import Candidate, blaming
+from notifyflow.pipeline.limits.attempts import Candidate, blaming
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.running import Transaction
 

@@ -12,9 +12,9 @@ from notifyflow.core.delivery.model import Kind
 from notifyflow.core.limits import lanes as storms
 from notifyflow.core.limits.lanes import Departure
 from notifyflow.core.messages import bundle
-from notifyflow.pipeline.delivery import lanes
-from notifyflow.pipeline.delivery.attempts import Candidate
-from notifyflow.pipeline.delivery.lanes import Crowd, Judge, Leaving
+from notifyflow.pipeline.limits import lanes
+from notifyflow.pipeline.limits.attempts import Candidate
+from notifyflow.pipeline.limits.lanes import Crowd, Judge, Leaving
 from notifyflow.pipeline.transaction.running import Transaction
 
 

@@ -12,9 +12,10 @@ from notifyflow.core.limits import quiet
 from notifyflow.core.limits.provider_health import Obstacle
 from notifyflow.core.limits.slots import Wanted
 from notifyflow.errors import CommitUnknown, StorageUnavailable
-from notifyflow.pipeline.delivery import eligibility, endings, incident_events, lanes, numbers
-from notifyflow.pipeline.delivery.attempts import BrokenRow, Candidate, begin_all, blaming
+from notifyflow.pipeline.delivery import eligibility, endings, incident_events
 from notifyflow.pipeline.delivery.provider_health import SlotAllocation, defer, defer_one, wanted
+from notifyflow.pipeline.limits import lanes, numbers
+from notifyflow.pipeline.limits.attempts import BrokenRow, Candidate, begin_all, blaming
 from notifyflow.pipeline.transaction import set_aside, use_case
 from notifyflow.pipeline.transaction.halving import SetPart, SetParts
 from notifyflow.pipeline.transaction.journal import is_looked_up
