@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from itertools import pairwise
 
-from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import EscalationState, IncidentState, Kind, Severity, StepState
 from notifyflow.core.insight.timeline import timeline

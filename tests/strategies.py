@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import regex
 from hypothesis import strategies as st
 
+from notifyflow.core.delivery.attempts import state_of
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.incident_events import EVENTS, IncidentEvent
 from notifyflow.core.delivery.intervals import PausedInterval
-from notifyflow.core.delivery.lifecycle import state_of
 from notifyflow.core.delivery.model import (
     DETAILS,
     AttemptState,

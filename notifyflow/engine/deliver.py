@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from notifyflow.channels.base import Channel, Provider
+from notifyflow.core.delivery.attempts import BROKE_OFF
 from notifyflow.core.delivery.facts import Outcome
-from notifyflow.core.delivery.lifecycle import BROKE_OFF
 from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.engine import doubt
 from notifyflow.engine.bulkheads import Bulkheads

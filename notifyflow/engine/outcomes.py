@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from notifyflow.channels.base import Accepted, Provider
+from notifyflow.core.delivery.attempts import BROKE_OFF
 from notifyflow.core.delivery.facts import Outcome
-from notifyflow.core.delivery.lifecycle import BROKE_OFF
 from notifyflow.core.delivery.model import Condition, Result
 from notifyflow.errors import (
     NotifyflowError,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.model import Ended, NotificationState, Severity
 from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery.outages import pause, resume

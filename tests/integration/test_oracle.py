@@ -14,9 +14,9 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import NotificationFacts, Outcome
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION
 from notifyflow.core.delivery.model import (
     AT_REST,

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.chain import Chain, Planned
 from notifyflow.core.delivery.facts import EscalationFacts
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import Contact, Incident, Kind, NotificationState, Recipient, Result, Severity, StepState
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Acknowledgement

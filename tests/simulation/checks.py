@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from notifyflow.core.delivery.attempts import counted, state_of
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.intervals import Interval, PausedInterval
-from notifyflow.core.delivery.lifecycle import counted, state_of
 from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import (
     AT_REST,

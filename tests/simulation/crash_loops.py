@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
-from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.model import Incident, Recipient, Result, Severity
 from notifyflow.core.delivery.policy import INSISTENT, Unacknowledged
 from notifyflow.core.namespaces import SHARED

@@ -856,12 +856,12 @@ MUTANTS = (
     ),
     Mutant(
         "a round of notices that replaces one of failures",
-        swap=lambda: swapped(operations, "severity_of_round", _severity_of_what_is_new),
+        swap=lambda: swapped(operations, "severity_for_operations", _severity_of_what_is_new),
         known=40,
     ),
     Mutant(
         "notices alone that ring the phone",
-        swap=lambda: swapped(operations, "severity_of_round", lambda *given, **named: Severity.CRITICAL),
+        swap=lambda: swapped(operations, "severity_for_operations", lambda *given, **named: Severity.CRITICAL),
         known=2,
     ),
     Mutant("a step that ignores the outcome", Variant(deps={"wiring": replace(WIRING, at_end=WIRING.at_end[1:])}), known=4),

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from notifyflow.core.delivery.attempts import counted as made
 from notifyflow.core.delivery.facts import EscalationFacts
 from notifyflow.core.delivery.intervals import PausedInterval, counted
-from notifyflow.core.delivery.lifecycle import counted as made
 from notifyflow.core.delivery.model import DeferralReason, Kind, NotificationState, Recipient, Severity
 from notifyflow.core.delivery.policy import Unacknowledged
 from notifyflow.core.insight.views import EscalationStatus

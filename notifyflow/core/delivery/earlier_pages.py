@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.intervals import Interval, paged_at
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import NotificationState, Result, Severity
 from notifyflow.core.delivery.proof import has_arrived, overdue_after
 from notifyflow.core.delivery.series_carried import EarlierPage

@@ -1,6 +1,6 @@
 """The lifecycle of a notification: how each event changes the row and its attempts; pure.
 
-The row's state is a function of its attempts and their results (``state_of``). The machine allows only the moves of its table.
+The row's state is a function of its attempts (``attempts.state_of``). The machine allows only the moves of its table.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from typing import Literal
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import calls
+from notifyflow.core.delivery.attempts import attempt_of, counted, state_of, with_attempt
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.delivery.intervals import Interval
 from notifyflow.core.delivery.machines import MACHINES
@@ -18,17 +19,12 @@ from notifyflow.core.delivery.model import AttemptState, DeferralReason, Ended, 
 from notifyflow.core.delivery.policy import RetrySchedule
 from notifyflow.core.delivery.retry import next_due, resend_at
 from notifyflow.core.state_machine import Move
-from notifyflow.errors import IllegalMove, StorageError
+from notifyflow.errors import IllegalMove
 
 _AT_ONCE = timedelta()
-_ACCEPTED = (Result.ACCEPTED, Result.DELIVERED)
-
 StopEvent = Literal["acknowledged", "resolved", "replaced"]
 
 _MACHINE = MACHINES["notification"]
-
-BROKE_OFF = "broke_off"
-"""The code of an attempt whose channel raised an error that it must not raise, as one that cannot render the message may."""
 
 _RECORDED = {
     Result.ACCEPTED: "accepted",
@@ -58,38 +54,6 @@ class Moved:
     after: NotificationFacts
     event: str
     has_moved: bool
-
-
-def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
-    """Return the attempts that count: all but those not sent."""
-    return tuple(attempt for attempt in row.attempts if attempt.state is not AttemptState.NOT_SENT)
-
-
-def was_accepted(row: NotificationFacts) -> bool:
-    """Return whether a provider accepted any attempt, in its response or a later report, whatever its result."""
-    return any(attempt.evidence is not None or attempt.result in _ACCEPTED for attempt in counted(row))
-
-
-def doubt_of(row: NotificationFacts) -> AttemptFacts | None:
-    """Return the latest attempt if it is in doubt; None otherwise."""
-    latest = counted(row)[-1:]
-    return latest[0] if latest and latest[0].result is Result.IN_DOUBT else None
-
-
-def state_of(row: NotificationFacts) -> NotificationState:
-    """Return the state that follows from the attempts and from why the row was ended. CANCELLED rows never move."""
-    attempts = counted(row)
-    if any(attempt.result is Result.DELIVERED for attempt in attempts):
-        return NotificationState.DELIVERED
-    if any(attempt.state is AttemptState.RUNNING for attempt in attempts):
-        return NotificationState.SENDING
-    latest = attempts[-1].result if attempts else None
-    if latest is Result.ACCEPTED:
-        return NotificationState.SENT
-    is_over = row.ended or len(attempts) >= row.max_attempts or calls.is_unheard(attempts)
-    if latest is Result.PERMANENT_FAILURE or is_over:
-        return NotificationState.FAILED
-    return NotificationState.CANCELLED if row.is_stopped else NotificationState.QUEUED
 
 
 def claim(row: NotificationFacts, attempt: AttemptFacts, *, now: datetime) -> Moved:
@@ -209,7 +173,7 @@ def receive(
 
     The ``intervals`` do not count for the retry window if the latest attempt's provider asked to wait.
     """
-    before = attempt = find(row, attempt_id)
+    before = attempt = attempt_of(row, attempt_id)
     is_contradicted = attempt.state is AttemptState.RECORDED and attempt.evidence is None
     attempt = replace(
         _apply(attempt, receipt.result, code=receipt.code, reason=receipt.reason),
@@ -365,28 +329,11 @@ def _fire(
     return Moved(after=subject.row, event=event, has_moved=is_end or subject.row.state is not before.state)
 
 
-def find(row: NotificationFacts, attempt_id: str) -> AttemptFacts:
-    """Return an attempt of a row.
-
-    Raises:
-        StorageError: When the row has no such attempt.
-    """
-    for attempt in row.attempts:
-        if attempt.id == attempt_id:
-            return attempt
-    raise StorageError(f"notification {row.id} has no attempt {attempt_id}")
-
-
 def _running(row: NotificationFacts, attempt_id: str, event: str) -> AttemptFacts:
-    attempt = find(row, attempt_id)
+    attempt = attempt_of(row, attempt_id)
     if attempt.state is not AttemptState.RUNNING:
         raise IllegalMove(_MACHINE.table.name, row.state, event)
     return attempt
-
-
-def with_attempt(row: NotificationFacts, changed: AttemptFacts) -> NotificationFacts:
-    """Return a row with one of its attempts changed."""
-    return replace(row, attempts=tuple(changed if attempt.id == changed.id else attempt for attempt in row.attempts))
 
 
 def _doubt(row: NotificationFacts, attempt: AttemptFacts, event: str, *, now: datetime, due_at: datetime) -> Moved:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifyflow.core.delivery import earlier_pages
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.earlier_pages import Earlier
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.delivery.intervals import GRACE, POLLED_GRACE, Interval, PausedInterval, moved, paged_at
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import IN_PROGRESS, DeferralReason, Kind, NotificationState, Severity
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.proof import awaits_receipt, has_arrived, is_confirmed, silent_at

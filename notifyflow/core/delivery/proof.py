@@ -7,8 +7,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from notifyflow.core.capabilities import ChannelCapabilities
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import Evidence, NotificationState, Severity
 from notifyflow.core.delivery.policy import Policy
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Result
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.insight import bundled_words

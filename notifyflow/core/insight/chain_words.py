@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from notifyflow.core.delivery.attempts import was_accepted
 from notifyflow.core.delivery.chain import ChainPlace
 from notifyflow.core.delivery.facts import StepFacts
-from notifyflow.core.delivery.lifecycle import was_accepted
 from notifyflow.core.delivery.model import IN_PROGRESS, IncidentState, StepState
 from notifyflow.core.insight.chain_steps import Because, NextStep, current, pages
 from notifyflow.core.insight.next_events import NextEvents

@@ -12,8 +12,8 @@ from itertools import islice
 
 from notifyflow.core import text
 from notifyflow.core.delivery import tier_rules
+from notifyflow.core.delivery.attempts import was_accepted
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts, Transition
-from notifyflow.core.delivery.lifecycle import was_accepted
 from notifyflow.core.delivery.model import IN_PROGRESS, EscalationState, IncidentState, Kind, NotificationState
 from notifyflow.core.delivery.policy import Failed, OpeningRule, Tier, opening_rules
 from notifyflow.core.insight import told

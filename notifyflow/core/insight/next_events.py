@@ -12,9 +12,9 @@ from typing import assert_never
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery import lifecycle, page_rules
+from notifyflow.core.delivery.attempts import counted, doubt_of
 from notifyflow.core.delivery.escalation import AlertOperations, Cause, Decided, OpenTier, StartRound
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import LIVE, AttemptState, Ended, EscalationState, Kind, NotificationState
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.frozen import FrozenDict
@@ -283,7 +283,7 @@ def _wait(row: NotificationFacts, now: datetime) -> Wait:
         return Wait.POSTPONED
     if row.deferred_by is not None:
         return Wait(row.deferred_by.value)
-    return Wait.DOUBT if lifecycle.doubt_of(row) else Wait.RETRY
+    return Wait.DOUBT if doubt_of(row) else Wait.RETRY
 
 
 def _of_sent(context: DecisionContext, row: NotificationFacts, now: datetime) -> Iterator[NextEvent]:

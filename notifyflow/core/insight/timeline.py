@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core.copies import replace
+from notifyflow.core.delivery.attempts import was_accepted
 from notifyflow.core.delivery.facts import NotificationFacts, StepFacts, Transition
-from notifyflow.core.delivery.lifecycle import was_accepted
 from notifyflow.core.delivery.model import DeferralReason, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.delivery.policy import Failed
 from notifyflow.core.insight.chain_steps import Because, because

@@ -4,8 +4,8 @@ import zlib
 from collections.abc import Sequence
 from typing import TypeVar
 
+from notifyflow.core.delivery.attempts import BROKE_OFF
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.lifecycle import BROKE_OFF
 
 Item = TypeVar("Item")
 

@@ -10,8 +10,8 @@ from itertools import chain
 
 from notifyflow.core import text
 from notifyflow.core.copies import replace
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import DeferralReason, Kind, NotificationState, Severity
 from notifyflow.core.delivery.series import FLAPPING
 from notifyflow.core.delivery.series_carried import Series

@@ -11,6 +11,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from notifyflow.core.delivery import proof
+from notifyflow.core.delivery.attempts import counted, state_of
 from notifyflow.core.delivery.facts import (
     MACHINE_NAMES,
     AttemptFacts,
@@ -20,7 +21,6 @@ from notifyflow.core.delivery.facts import (
     StepFacts,
     Transition,
 )
-from notifyflow.core.delivery.lifecycle import counted, state_of
 from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import (
     IN_PROGRESS,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import DeferralReason, Kind, NotificationState, StepState
 from notifyflow.core.delivery.proof import has_arrived, has_rung, rang
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus

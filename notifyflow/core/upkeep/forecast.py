@@ -14,8 +14,8 @@ from notifyflow.core.capabilities import SHOWN, ChannelCapabilities
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery import lifecycle, proof, rounds
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
-from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import IN_PROGRESS, Contact, Ended, NotificationState, Receipt, Result, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext, expires_at
 from notifyflow.core.delivery.policy import Policy

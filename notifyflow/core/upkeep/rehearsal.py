@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeAlias
 
 from notifyflow.core.copies import replace
-from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.model import REACHING, Contact, NotificationState, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import OPERATIONS, Policy, timers

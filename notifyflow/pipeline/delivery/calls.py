@@ -5,7 +5,8 @@ from contextlib import suppress
 from datetime import datetime
 
 from notifyflow.core.copies import replace
-from notifyflow.core.delivery import calls, lifecycle
+from notifyflow.core.delivery import calls
+from notifyflow.core.delivery.attempts import attempt_of, with_attempt
 from notifyflow.core.delivery.model import Receipt, Severity
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.replies import Choice, Effect, HandledReply
@@ -49,10 +50,10 @@ def end_unanswered(deps: Dependencies, call: CallToAsk) -> None:
 def _set_end(deps: Dependencies, call: CallToAsk, over_at: datetime) -> bool:
     def body(tx: Transaction) -> bool:
         row = tx.ledger.notifications.lock(call.notification_id)
-        attempt = lifecycle.find(row, call.attempt_id)
+        attempt = attempt_of(row, call.attempt_id)
         if attempt.over_at != call.over_at:
             return False
-        tx.ledger.save(row, lifecycle.with_attempt(row, replace(attempt, over_at=over_at)))
+        tx.ledger.save(row, with_attempt(row, replace(attempt, over_at=over_at)))
         return True
 
     return use_case.run(deps, body).value
@@ -90,7 +91,7 @@ def _write(tx: Transaction, ref: AttemptRef) -> Content:
     """Write the content for an attempt as of its start."""
     row, escalation = tx.ledger.notifications.get(ref.notification_id), tx.ledger.escalations.get(ref.escalation_id)
     contact = tx.ledger.contacts.get(ref.incident_id, escalation.recipient_id)
-    return contents.write(tx, row, escalation, contact, lifecycle.find(row, ref.attempt_id))
+    return contents.write(tx, row, escalation, contact, attempt_of(row, ref.attempt_id))
 
 
 def _gathered(written: Sequence[Content], counts: dict[Severity, int]) -> Content:

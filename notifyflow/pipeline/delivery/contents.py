@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.attempts import BROKE_OFF, counted
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.delivery.model import Contact, IncidentState, Kind, Severity
 from notifyflow.core.messages.content import Content, compose, untitled
@@ -51,8 +51,8 @@ class _Way:
 
 def _broke_off_before(row: NotificationFacts, attempt: AttemptFacts) -> bool:
     """Return whether the channel broke off on the page alone, in an earlier attempt."""
-    earlier = (each for each in lifecycle.counted(row) if each.number < attempt.number and each.sent_with is None)
-    return any(each.code == lifecycle.BROKE_OFF for each in earlier)
+    earlier = (each for each in counted(row) if each.number < attempt.number and each.sent_with is None)
+    return any(each.code == BROKE_OFF for each in earlier)
 
 
 def _untitled(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, way: _Way) -> Content:

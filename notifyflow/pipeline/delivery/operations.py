@@ -1,4 +1,4 @@
-"""Pages operations: failures and notices are added to one open incident; ``core.delivery.operations`` decides when it pages."""
+"""Pages operations: failures and notices are added to one open incident; ``core.delivery.rounds`` decides when it pages."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -9,7 +9,12 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery import incident as incidents
 from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.delivery.model import Contact, Incident, IncidentState, Severity
-from notifyflow.core.delivery.operations import INTERVAL, PATH_INTERVAL, next_round_at, severity_of_round
+from notifyflow.core.delivery.rounds import (
+    OPERATIONS_EVERY,
+    OPERATIONS_PATH_EVERY,
+    next_of_operations_at,
+    severity_for_operations,
+)
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.messages import failures
 from notifyflow.core.messages.failures import Failure
@@ -46,7 +51,7 @@ def _paths_due_at(tx: Transaction, incident: IncidentFacts) -> datetime | None:
     if not paths or uncounted.notices or uncounted.paging > sum(path.uncounted for path in paths):
         return None
     paged_at = [tx.ledger.operations.path_paged_at(path.provider) for path in paths]
-    return min(tx.now if at is None else at + PATH_INTERVAL for at in paged_at)
+    return min(tx.now if at is None else at + OPERATIONS_PATH_EVERY for at in paged_at)
 
 
 def end_round(tx: Transaction, incident: IncidentFacts) -> bool:
@@ -85,8 +90,10 @@ def start_round(tx: Transaction, incident: IncidentFacts) -> None:
     end_round(tx, incident)
     _say(tx, incident)
     has_new_failures = tx.ledger.operations.uncounted(incident.id).paging > 0
-    round_at = tx.now + INTERVAL if tx.deps.operations or tx.ledger.contacts.of(incident.id) else None
-    severity = severity_of_round(incident, tx.ledger.escalations.lock_current(incident.id), has_new_failures=has_new_failures)
+    round_at = tx.now + OPERATIONS_EVERY if tx.deps.operations or tx.ledger.contacts.of(incident.id) else None
+    severity = severity_for_operations(
+        incident, tx.ledger.escalations.lock_current(incident.id), has_new_failures=has_new_failures
+    )
     update = incidents.page_again(incident, now=tx.now)
     incident = tx.update_incident(incident, replace(update, after=replace(update.after, round_at=round_at, severity=severity)))
     _follow_recipients(tx, incident)
@@ -152,8 +159,8 @@ def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, failures: int) ->
     """Start a round or set its time, after this transaction has added something, including ``failures`` failures."""
     current = tx.ledger.escalations.lock_current(incident.id)
     is_first = failures > 0 and tx.ledger.operations.uncounted(incident.id).paging == failures
-    planned_at = None if is_first or incident.round_at is None else min(incident.round_at, tx.now + INTERVAL)
-    round_at = next_round_at(current, is_failure=failures > 0, now=tx.now, planned_at=planned_at)
+    planned_at = None if is_first or incident.round_at is None else min(incident.round_at, tx.now + OPERATIONS_EVERY)
+    round_at = next_of_operations_at(current, is_failure=failures > 0, now=tx.now, planned_at=planned_at)
     if any(alert.path for _, alert in tx.alerts) and (due_at := _paths_due_at(tx, incident)) is not None:
         round_at = max(round_at, due_at)
     if round_at <= tx.now:

@@ -6,6 +6,7 @@ from functools import partial
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import held_up, lifecycle, page_rules
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.facts import NotificationFacts, Outcome
 from notifyflow.core.delivery.model import Condition, DeferralReason, Kind, Result, Severity
 from notifyflow.core.limits import pauses, provider_health
@@ -222,7 +223,7 @@ def _decide_when_suspected(tx: Transaction, row: NotificationFacts, deferred_sin
 
 def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Iterator[str]:
     """Return the providers in order of preference; after a failure the next provider first, and the failed one last."""
-    attempts = lifecycle.counted(row)
+    attempts = counted(row)
     first = 0
     if attempts and attempts[-1].result in _FAILED and attempts[-1].provider in providers:
         first = providers.index(attempts[-1].provider) + 1

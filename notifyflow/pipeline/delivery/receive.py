@@ -14,6 +14,7 @@ from datetime import timedelta
 from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.model import EscalationState, IncidentState, Receipt, Via
 from notifyflow.core.messages.keys import for_title
 from notifyflow.core.messages.replies import Choice, Effect, HandledReply
@@ -205,7 +206,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
     receipt = for_title(receipt, ref.position, is_named=ref.is_named)
     incident = tx.ledger.incidents.lock(ref.incident_id) if receipt.is_acknowledgement else None
     escalation, row = decisions.lock(tx, ref)
-    has_to_wait = any(each.retry_after_s for each in lifecycle.counted(row)[-1:])
+    has_to_wait = any(each.retry_after_s for each in counted(row)[-1:])
     moved = lifecycle.receive(
         row,
         ref.attempt_id,

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.attempts import attempt_of
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import AttemptState, Ended, IncidentState, NotificationState, Receipt
 from notifyflow.errors import Contended, StorageUnavailable
@@ -154,7 +155,7 @@ def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
 
 def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef) -> None:
     escalation, row = decisions.lock(tx, ref)
-    attempt = lifecycle.find(row, ref.attempt_id)
+    attempt = attempt_of(row, ref.attempt_id)
     if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now or ref.incident_id in quarantined:
         return
     resolves_in = tx.deps.doubt_resolution_time(attempt.provider)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import calls, earlier_pages, lifecycle, proof
+from notifyflow.core.delivery.attempts import attempt_of, doubt_of, with_attempt
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import Contact, DeferralReason, Kind
 from notifyflow.core.messages import prompts
@@ -122,8 +123,8 @@ def _names(tx: Transaction, begun: Sequence[Claimed]) -> int:
     named = min(capabilities.names, prompts.names([each.message.content for each in begun]))
     for each in begun[named : capabilities.names]:
         row = tx.ledger.notifications.get(each.lease.ref.notification_id)
-        unnamed = replace(lifecycle.find(row, each.lease.attempt_id), is_named=False)
-        tx.ledger.save(row, lifecycle.with_attempt(row, unnamed))
+        unnamed = replace(attempt_of(row, each.lease.attempt_id), is_named=False)
+        tx.ledger.save(row, with_attempt(row, unnamed))
     return named
 
 
@@ -158,7 +159,7 @@ def _begin(
         is_named=not others or position < capabilities.names,
         over_at=calls.first_over_at(tx.now, is_end_told=has_receipts) if capabilities.is_call and not position else None,
     )
-    doubted = lifecycle.doubt_of(row)
+    doubted = doubt_of(row)
     mark = {"after_doubt": doubted.id} if doubted else {}
     mark |= {"together": str(others)} if others else {}
     claimed = lifecycle.claim(replace(row, lane=candidate.lane), attempt, now=tx.now)

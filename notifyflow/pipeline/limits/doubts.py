@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from notifyflow.core.copies import replace
-from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.attempts import attempt_of
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.model import Contact
 from notifyflow.core.limits import quiet
@@ -80,7 +80,7 @@ def _written(tx: Transaction, rows: Sequence[NotificationFacts], carried: Mappin
         try:
             escalation = tx.ledger.escalations.get(row.escalation_id)
             contact = incident_events.receiver(tx, row, escalation)
-            attempt = lifecycle.find(row, carried[row.id])
+            attempt = attempt_of(row, carried[row.id])
             message = message_of(tx, row, escalation, contact, attempt)
             was_quiet = quiet.quiet_until(contact, escalation.severity, row.created_at) is not None
             yield _Written(row, contact, attempt, message, was_quiet)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from notifyflow.channels.base import Accepted
-from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.model import NotificationState, Receipt, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.limits.cap_counts import Caps
@@ -110,4 +110,4 @@ def test_one_faulty_title_among_500_costs_nineteen_calls_and_no_attempt_of_other
     assert len(crowd.scene.provider.messages) == 9
     assert crowd.spent() == 9 + 1
     rows = [crowd.scene.rows(f"db-{number:03}")[0] for number in range(0, COUNT, 50)]
-    assert {len(lifecycle.counted(row)) for row in rows} == {1}
+    assert {len(counted(row)) for row in rows} == {1}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from notifyflow.channels.base import Accepted
-from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import AttemptState, NotificationState, Result, Severity, Via
 from notifyflow.core.delivery.policy import DEFAULT
@@ -114,8 +114,8 @@ def test_what_is_faulty_fails_alone_and_all_others_are_told_once(store: Store, c
     assert calls <= 1 + 2 * len(bad) * depth
     assert len(night.strict.taken) <= max(1, len(bad) * depth)
     for row in night.rows():
-        (counted,) = lifecycle.counted(row)
-        assert counted.sent_with is None or counted.result is Result.ACCEPTED
+        (attempt,) = counted(row)
+        assert attempt.sent_with is None or attempt.result is Result.ACCEPTED
         assert all(each.reason == "our message is too long" for each in row.attempts[:-1])
 
 
@@ -133,8 +133,8 @@ def test_each_refusal_of_the_content_keeps_the_faulty_one_alone_from_then_on(sto
     bad = night.row("db-05")
     assert bad.state is NotificationState.FAILED
     assert {row.state for row in night.rows() if row.id != bad.id} == {NotificationState.SENT}
-    assert [len(keys) for keys in night.strict.refused] == [8, 4, 2] + [1] * len(lifecycle.counted(bad))
-    assert len(lifecycle.counted(bad)) == (5 if bad.attempts[-1].is_our_fault else 1)
+    assert [len(keys) for keys in night.strict.refused] == [8, 4, 2] + [1] * len(counted(bad))
+    assert len(counted(bad)) == (5 if bad.attempts[-1].is_our_fault else 1)
     assert night.scene.health().circuit_opened_by is None
 
 
@@ -148,7 +148,7 @@ def test_a_refusal_of_the_address_or_of_us_concerns_all_at_once(store: Store, re
     night.work()
     assert [len(keys) for keys in night.strict.refused] == [8]
     assert {row.attempts[0].code for row in night.rows()} == {refusal.code}  # type: ignore[attr-defined]
-    assert {len(lifecycle.counted(row)) for row in night.rows()} == {1}
+    assert {len(counted(row)) for row in night.rows()} == {1}
 
 
 class Killed(BaseException):

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from notifyflow.core.delivery.attempts import BROKE_OFF
 from notifyflow.core.delivery.facts import Outcome
-from notifyflow.core.delivery.lifecycle import BROKE_OFF
 from notifyflow.core.delivery.model import NotificationState, Result, Severity
 from notifyflow.core.messages.content import UNTITLED
 from notifyflow.core.messages.outbound import OutboundMessage

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import calls, lifecycle
+from notifyflow.core.delivery.attempts import state_of, with_attempt
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.delivery.model import AttemptState, Evidence, NotificationState, Receipt, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT
@@ -118,7 +119,7 @@ def test_no_number_is_taken_for_longer_than_five_minutes_and_none_after_its_last
             ends_at = over_at(row)
             if ends_at is not None and calls.is_to_ask(ends_at, now):
                 put_off = replace(row.attempts[0], over_at=max(ends_at, calls.over_at_once_asked(NOW, now)))
-                row = lifecycle.with_attempt(row, put_off)
+                row = with_attempt(row, put_off)
         elif is_running:
             row = record(row, DOUBT if event == "doubt" else A, after_s=after_s) if event != "lost" else row
         ended_at = now if event == "completed" and ended_at is None else ended_at
@@ -168,7 +169,7 @@ def unsaid(number: int, *, after_s: float, **fields: object) -> AttemptFacts:
 def test_three_calls_in_ten_minutes_without_a_title_are_enough(attempts: list[AttemptFacts], is_unheard: bool) -> None:
     assert calls.is_unheard(attempts) is is_unheard
     row = page("voice", NotificationState.QUEUED, *attempts, max_attempts=9)
-    assert (lifecycle.state_of(row) is NotificationState.FAILED) is is_unheard
+    assert (state_of(row) is NotificationState.FAILED) is is_unheard
 
 
 def test_a_page_for_which_no_call_had_time_says_so() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.attempts import counted, doubt_of, state_of
 from notifyflow.core.delivery.facts import NotificationFacts, Outcome
-from notifyflow.core.delivery.lifecycle import counted, state_of
 from notifyflow.core.delivery.machines import NOTIFICATION
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Result, Severity
 from notifyflow.core.delivery.policy import RetrySchedule
@@ -451,7 +451,7 @@ def test_a_lost_attempt_that_events_may_resolve_is_resent_no_sooner_after_it_beg
 def test_a_row_is_in_doubt_while_the_result_of_its_latest_attempt_is_unknown(
     build: Callable[[], Row], doubted: str | None
 ) -> None:
-    found = lifecycle.doubt_of(build().facts)
+    found = doubt_of(build().facts)
     assert (found and found.id) == doubted
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from notifyflow.core.delivery import lifecycle, set_aside
+from notifyflow.core.delivery import set_aside
+from notifyflow.core.delivery.attempts import attempt_of
 from notifyflow.core.delivery.model import NotificationState, Severity
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight.next_events import of_row
@@ -89,7 +90,7 @@ def test_operations_is_told_whom_a_damaged_row_may_keep_from_being_paged(severit
 
 def test_an_attempt_that_a_row_does_not_have_is_a_damaged_row() -> None:
     with pytest.raises(StorageError, match="notification n-email has no attempt a9"):
-        lifecycle.find(page(), "a9")
+        attempt_of(page(), "a9")
 
 
 def test_nothing_comes_of_a_row_that_is_being_sent_by_no_attempt() -> None:

@@ -1,7 +1,7 @@
 """A bundle has the most severe and oldest page first, and its retries leave together."""
 
 from notifyflow.core.copies import replace
-from notifyflow.core.delivery.lifecycle import BROKE_OFF
+from notifyflow.core.delivery.attempts import BROKE_OFF
 from notifyflow.core.delivery.model import AttemptState, Result, Severity
 from notifyflow.core.messages import bundle
 from tests.facts import NOW, attempt, minutes, page

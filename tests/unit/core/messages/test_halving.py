@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.attempts import BROKE_OFF, counted
 from notifyflow.core.delivery.facts import NotificationFacts, Outcome
 from notifyflow.core.delivery.model import AttemptState, NotificationState, Receipt, Result
 from notifyflow.core.delivery.policy import RetrySchedule
@@ -106,7 +107,7 @@ def test_what_is_faulty_fails_alone_and_all_others_leave_once(drawn: tuple[int, 
     assert states == {n: NotificationState.FAILED if n in faulty else NotificationState.SENT for n in range(count)}
     taken = Counter(number for group, is_taken in played.calls for number in group if is_taken)
     assert taken == Counter(set(range(count)) - faulty)
-    assert {n: len(lifecycle.counted(row)) for n, row in played.rows.items()} == dict.fromkeys(range(count), 1)
+    assert {n: len(counted(row)) for n, row in played.rows.items()} == dict.fromkeys(range(count), 1)
     alone = {group[0] for group, is_taken in played.calls if len(group) == 1 and not is_taken}
     assert alone == faulty
     depth = ceil(log2(count))
@@ -160,7 +161,7 @@ def test_what_was_refused_together_uses_up_no_attempt_and_is_due_at_once() -> No
     assert (apart.event, apart.after.state, apart.after.due_at) == ("released", NotificationState.QUEUED, NOW)
     (refused,) = apart.after.attempts
     assert (refused.is_halved, refused.sent_with, refused.code, refused.result) == (True, "a9", "21617", None)
-    assert lifecycle.counted(apart.after) == ()
+    assert counted(apart.after) == ()
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_what_the_provider_reported_on_was_sent_after_all_and_is_in_doubt() -> N
 
 def test_only_what_was_refused_or_broke_off_is_kept_out_of_messages_with_others() -> None:
     halved = attempt(1, state=AttemptState.NOT_SENT, sent_with="a7", reason="too long")
-    broken = attempt(1, Result.IN_DOUBT, sent_with="a7", is_doubted=True, code=lifecycle.BROKE_OFF)
+    broken = attempt(1, Result.IN_DOUBT, sent_with="a7", is_doubted=True, code=BROKE_OFF)
     carried = attempt(1, Result.TEMPORARY_FAILURE, sent_with="a7")
     kept = [
         bundle.apart(page("voice", NotificationState.QUEUED, *each, id="n1")) for each in ((), (carried,), (halved,), (broken,))
