@@ -5,6 +5,7 @@ order that never changes.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import urlencode
 
 from notifyflow.core.delivery.model import Severity
 from notifyflow.engine.deliver import Deliverer
@@ -35,6 +37,8 @@ _SHORTEST_PAUSE = timedelta(milliseconds=50)
 _LONGEST_PAUSE = timedelta(seconds=30)
 """The longest time between two sweeps: after a minute without one, the rules assume an outage."""
 _LONGEST_RUN = timedelta(hours=6)
+_FIELDS = re.compile(r'<input type="(?:hidden|checkbox)" name="([^"]+)" value="([^"]*)"(?: checked)?>')
+"""A field that a page's button sends."""
 
 
 class _Rings:
@@ -190,12 +194,14 @@ class Driver:
     def acknowledge(self, message: Message) -> Response:
         """Press the button of the page that a message's acknowledgement link opens, and return the response.
 
+        A message about several incidents has a link to a page with all of them, each ticked; its button acknowledges them.
+
         Raises:
             LookupError: When it has no such link.
         """
         for link in message.links:
             if link.startswith(f"{PUBLIC_URL}/a/"):
-                return self.request("POST", link)
+                return self.request("POST", link, body=urlencode(_FIELDS.findall(self.request("GET", link).text)))
         raise LookupError("the message has no acknowledgement link")
 
     def request(self, method: str, url: str, *, body: str = "", headers: Mapping[str, str] | None = None) -> Response:

@@ -110,6 +110,15 @@ def test_an_acknowledgement_by_link_stops_the_pages(driver: Driver) -> None:
     assert driver.flow.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
 
 
+def test_the_button_of_a_message_about_several_incidents_acknowledges_all_of_them(driver: Driver) -> None:
+    keys = [f"db-{number}" for number in range(5)]
+    for key in keys:
+        driver.flow.notify(Incident(key=key, title=f"{key} is down", severity=Severity.CRITICAL), [ADA], policy="insistent")
+    driver.deliver()
+    assert driver.acknowledge(last(driver, "email")).status < 400
+    assert [driver.flow.status(key).state for key in keys] == [IncidentState.ACKNOWLEDGED] * 5
+
+
 def test_a_message_without_a_link_cannot_be_acknowledged_by_one(driver: Driver) -> None:
     page(driver, policy="insistent")
     driver.advance(minutes=10, seconds=30)
