@@ -17,6 +17,7 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.text import listed
 from notifyflow.core.upkeep.drill import rehearsed
 from notifyflow.core.upkeep.drill_document import DrilledDocument
+from notifyflow.core.upkeep.storm_document import Answering, StormDocument
 from notifyflow.sandbox import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.testing.clock import START
@@ -51,6 +52,7 @@ class Rehearsal:
         failing: The names of providers and channels that respond with an error to everything.
         script: More faults, in the script language of the sandbox.
         begins_at: When each incident begins; then the quiet hours of its people count. None for a time without quiet hours.
+        storm: How many incidents at once are played instead of each one; None for one.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Rehearsal:
         failing: Collection[str] = (),
         script: str = "",
         begins_at: datetime | None = None,
+        storm: int | None = None,
     ) -> None:
         self._settings = settings
         self._channels = channels
@@ -69,6 +72,7 @@ class Rehearsal:
         self._failing = failing
         self._script = script
         self._begins_at = begins_at
+        self._storm = storm
         self._used: set[str] = set()
         self._playable = Sandbox(has_spares=True).providers
         self._quiet: dict[str, str] = {}
@@ -115,21 +119,31 @@ class Rehearsal:
             }
             steps = [Step(to=_named(each, moved), after=each.after) for each in then]
             recipients = [moved[each.recipient_id] for each in people]
-            incident = Incident(key=_KEY, title="A drill", severity=severity)
-            driver.flow.notify(incident, recipients, policy=policy, then=steps, over_after=over_after if steps else None)
-            calling = frozenset(name for name, channel in driver.flow.channels.items() if channel.capabilities.is_call)
-            is_settled = self._settles(driver, calling)
-            status = driver.flow.status(_KEY)
-            operations = driver.flow.status(status.operations_key) if status.operations_key else None
-            return DrilledDocument.of_incident(
-                name,
-                status,
-                operations,
-                calling=calling,
-                explain=meanings(driver.flow.channels),
-                is_settled=is_settled,
-                begins_at=self._begins_at,
-            )
+            keys = [_KEY] if self._storm is None else [f"{_KEY}-{number}" for number in range(1, self._storm + 1)]
+            for number, key in enumerate(keys, start=1):
+                title = "A drill" if self._storm is None else f"A rehearsed incident, {number} of {self._storm}"
+                incident = Incident(key=key, title=title, severity=severity)
+                driver.flow.notify(incident, recipients, policy=policy, then=steps, over_after=over_after if steps else None)
+                driver.deliver()
+            return self._drilled(name, driver, keys)
+
+    def _drilled(self, name: str, driver: Driver, keys: Sequence[str]) -> DrilledDocument:
+        deps = driver.flow.deps
+        is_settled = self._settles(driver, keys, deps.calling)
+        statuses = [driver.flow.status(key) for key in keys]
+        operations_key = next((each.operations_key for each in statuses if each.operations_key), None)
+        operations = driver.flow.status(operations_key) if operations_key else None
+        answering = Answering(has_public_url=deps.public_url is not None, calling=deps.calling, replying=deps.replying)
+        return DrilledDocument.of_incidents(
+            name,
+            statuses,
+            operations,
+            calling=deps.calling,
+            explain=meanings(driver.flow.channels),
+            is_settled=is_settled,
+            begins_at=self._begins_at,
+            storm=StormDocument.of_incidents(statuses, answering) if self._storm else None,
+        )
 
     def _variables(self) -> Mapping[str, str]:
         """Return the settings of a world: those that the rules of delivery depend on, and no provider that is not configured."""
@@ -169,7 +183,7 @@ class Rehearsal:
             channels=person.channels,
         )
 
-    def _settles(self, driver: Driver, calling: Collection[str]) -> bool:
+    def _settles(self, driver: Driver, keys: Sequence[str], calling: Collection[str]) -> bool:
         """Let time pass until all has come to rest; return whether it did.
 
         Rounds of operations, and those of who is not reached, go on until then, and so does a chain. Where all of operations has
@@ -179,10 +193,10 @@ class Rehearsal:
         def is_settled() -> bool:
             unresolved = driver.flow.overview.unresolved()
             waiting = (each.facts.round_at for each in unresolved if each.counts.failed < each.counts.recipients)
-            return driver.flow.is_settled() and not any(waiting) and not has_rounds()
+            return driver.flow.is_settled() and not any(waiting) and not any(map(has_rounds, keys))
 
-        def has_rounds() -> bool:
-            status = driver.flow.status(_KEY)
+        def has_rounds(key: str) -> bool:
+            status = driver.flow.status(key)
             missed = {each.recipient_id for each in rehearsed(status, None, calling) if each.arrival is None}
             facts = (each.facts for each in status.escalations)
             return any(each.is_current and each.next_round_at is not None and each.recipient_id in missed for each in facts)

@@ -1,5 +1,6 @@
 """`notifyflow drill` rehearses the directory's routes while providers fail, and its exit code is for continuous integration."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,28 @@ def test_a_route_is_drilled_with_the_highest_severity_of_its_alerts(line: Comman
     assert [each["policy"] for each in line.run("drill", "ada", "--json").document["incidents"]] == ["insistent", "default"]
 
 
+def test_a_storm_is_drilled_in_words_and_as_json(line: CommandLine):
+    line = replace(line, variables={**line.variables, "NOTIFYFLOW_PUBLIC_URL": "https://pager.example.com"})
+    said = line.run("drill", "ada", "--policy", "default", "--storm", "40", "--fail", "smtp")
+    assert (said.code, said.err) == (0, ""), said
+    assert said.out.startswith(
+        "ada: CRITICAL, policy default, 40 incidents at once; below, the one of which somebody was told last\n"
+    )
+    assert "text about 1 incident: its code or the link acknowledges it\n" in said.out
+    assert " of them named: ALL with its code or the link acknowledges all " in said.out
+    assert "; told of 40 of 40, of the first after " in said.out
+    (incident,) = line.run("drill", "ada", "--policy", "default", "--storm", "40", "--json").document["incidents"]
+    (ada,) = incident["storm"]["recipients"]
+    assert (incident["storm"]["incidents"], ada["told"], ada["messages"]) == (40, 40, {"email": 3})
+    failed = line.run("drill", "ada", "--policy", "default", "--storm", "3", "--fail", "smtp,twilio")
+    assert (failed.code, "Ada gets no message; told of 0 of 3\n" in failed.out) == (1, True), failed
+
+
 def test_what_cannot_be_drilled_says_what_to_do(line: CommandLine):
     for arguments, words in (
         (("--fail", "twillio"), "Use twilio, if that was meant"),
         (("--at", "night"), "--at: it is not a time"),
+        (("--storm", "51"), "--storm': Input should be less than or equal to 50"),
         (("ada", "--label", "team=orders"), "a recipient of the directory, --label, or"),
     ):
         ended = line.run("drill", *arguments)

@@ -59,6 +59,10 @@ def drill(
         str | None,
         typer.Option("--at", metavar="TIME", help=f"When it begins, {_TIME}; then quiet hours count, too.", show_default=False),
     ] = None,
+    storm: Annotated[
+        int | None,
+        typer.Option("--storm", metavar="NUMBER", min=2, max=50, help="Rehearse so many incidents at once.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Rehearse an incident on a virtual clock while providers fail: is everybody reached, or operations told? Nothing is sent."""
@@ -74,7 +78,7 @@ def drill(
     failing = [name for each in fail.split(",") if (name := each.strip())]
     _check_names(failing, channels)
     who = audiences(settings, found.policies, recipient, labels or [], recipients, policy=policy, is_one=False, at=begins_at)
-    rehearsal = Rehearsal(settings, channels, found.operations, failing=failing, script=script, begins_at=begins_at)
+    rehearsal = Rehearsal(settings, channels, found.operations, failing=failing, script=script, begins_at=begins_at, storm=storm)
     drilled = []
     with log_output.only_to(logging.NullHandler()):
         for each in who:

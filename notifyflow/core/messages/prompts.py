@@ -59,7 +59,7 @@ def prompts(content: Content, *, after: int = 0) -> tuple[Prompt, ...]:
     """
     named, total = content.bundled, sum(content.counts.values())
     critical = content.counts.get(Severity.CRITICAL, 0)
-    may_offer = critical <= MOST_CRITICAL and sum(each.severity is Severity.CRITICAL for each in named) == critical
+    may_offer = offers_all(critical, sum(each.severity is Severity.CRITICAL for each in named))
     spoken = [] if after else [Prompt(text=_opening(content), said=0, offers_all=may_offer and not critical)]
     for number, each in enumerate(named[after:], start=after + 1):
         is_offered = may_offer and number >= critical
@@ -67,6 +67,16 @@ def prompts(content: Content, *, after: int = 0) -> tuple[Prompt, ...]:
         spoken.append(Prompt(text=title(each) + offer, said=number, offers_all=is_offered))
     spoken.append(Prompt(text=_ending(content, offers_all=may_offer), said=len(named), offers_all=may_offer, waits_s=_LAST_S))
     return tuple(spoken)
+
+
+def offers_all(critical: int, named: int) -> bool:
+    """Return whether a call offers a key for everything.
+
+    Args:
+        critical: How many CRITICAL incidents it carries.
+        named: How many of them it names.
+    """
+    return critical <= MOST_CRITICAL and named == critical
 
 
 def names(contents: Sequence[Content]) -> int:

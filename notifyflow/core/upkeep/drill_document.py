@@ -16,6 +16,7 @@ from notifyflow.core.messages.looks import MARKS, Tone
 from notifyflow.core.messages.ways import way
 from notifyflow.core.upkeep.drill import FirstArrival, Rehearsed, rehearsed
 from notifyflow.core.upkeep.forecast_document import span
+from notifyflow.core.upkeep.storm_document import StormDocument
 
 
 class FirstArrivalDocument(Document):
@@ -55,7 +56,7 @@ class StepDocument(Document):
 
 
 class DrilledDocument(Document):
-    """One incident of a drill: durations count from its beginning, in virtual seconds."""
+    """One incident of a drill, or a storm of many: durations count from its beginning, in virtual seconds."""
 
     name: str = Field(description="Who is paged: a recipient, or the route.")
     policy: str
@@ -63,45 +64,60 @@ class DrilledDocument(Document):
     begins_at: datetime | None = Field(description="When it begins, if --at says so; quiet hours count then.")
     is_passed: bool
     is_settled: bool = Field(description="Whether everything came to rest; false after six virtual hours, with --at after 30.")
-    recipients: list[RehearsedDocument]
-    timeline: list[StepDocument]
+    recipients: list[RehearsedDocument] = Field(description="In a storm, by the incident about which each was reached last.")
+    timeline: list[StepDocument] = Field(description="In a storm, that of the incident about which somebody was reached last.")
+    storm: StormDocument | None = Field(default=None, description="The messages about all incidents of a storm; null for one.")
 
     @classmethod
-    def of_incident(
+    def of_incidents(
         cls,
         name: str,
-        status: IncidentStatus,
+        statuses: Sequence[IncidentStatus],
         operations: IncidentStatus | None,
         *,
         calling: Collection[str],
         explain: Explain,
         is_settled: bool,
         begins_at: datetime | None = None,
+        storm: StormDocument | None = None,
     ) -> Self:
-        """Build it from the rows of the incident and of the operations incident that it is linked to."""
-        start = status.facts.opened_at
-        recipients = [_recipient(each, start) for each in rehearsed(status, operations, calling)]
-        steps = [step for each in (status, operations) if each for step in _steps(each, explain, start)]
+        """Build it from the rows of its incident, or those of a storm, and of the operations incident that it is linked to."""
+        found = [
+            (_recipient(each, status.facts.opened_at), status)
+            for status in statuses
+            for each in rehearsed(status, operations, calling)
+        ]
+        found.sort(key=lambda pair: _lateness(pair[0]))
+        last = found[-1][1] if found else statuses[-1]
+        people = dict.fromkeys(each.recipient_id for each in last.escalations)
+        latest = {each.recipient: each for each, _ in found}
+        recipients = [latest[each] for each in people]
+        start = last.facts.opened_at
+        steps = [step for each in (last, operations) if each for step in _steps(each, explain, start)]
         return cls(
             name=name,
-            policy=status.facts.policy.name,
-            severity=status.facts.severity,
+            policy=last.facts.policy.name,
+            severity=last.facts.severity,
             begins_at=begins_at,
             is_passed=bool(recipients) and all(each.is_passed for each in recipients),
             is_settled=is_settled,
             recipients=recipients,
             timeline=sorted(steps, key=lambda step: step.after_s),
+            storm=storm,
         )
 
     def lines(self) -> Iterator[str]:
         """Yield the incident in words: what happened when, and what became of each recipient."""
         begins = f", at {text.instant(self.begins_at.astimezone(UTC), now=None)}" if self.begins_at else ""
-        yield f"{self.name}: {self.severity}, policy {self.policy}{begins}"
+        many = f", {self.storm.incidents} incidents at once; below, the one of which somebody was told last" if self.storm else ""
+        yield f"{self.name}: {self.severity}, policy {self.policy}{begins}{many}"
         for step in self.timeline:
             place = "operations: " if step.is_of_operations else ""
             yield f"  {f'+ {span(step.after_s)}':<12} {MARKS[step.tone]} {place}{step.text}"
+        if self.storm:
+            yield from self.storm.lines()
         for each in self.recipients:
-            yield f"  {MARKS[_verdict_tone(each)]} {_verdict(each)}"
+            yield f"  {MARKS[_verdict_tone(each)]} {_verdict(each, 'at the latest' if self.storm else '')}"
         if not self.is_settled:
             yield "  ! it had not come to rest when the drill ended"
 
@@ -187,13 +203,20 @@ def _verdict_tone(each: RehearsedDocument) -> Tone:
     return Tone.GOOD if each.is_passed else Tone.BAD
 
 
-def _verdict(each: RehearsedDocument) -> str:
+def _lateness(each: RehearsedDocument) -> tuple[bool, bool, float]:
+    """Return how late a recipient was reached; not at all is the latest."""
+    after_s = each.operations_alerted_after_s or 0 if each.reached is None else each.reached.after_s
+    return not each.is_passed, each.reached is None, after_s
+
+
+def _verdict(each: RehearsedDocument, latest: str) -> str:
     """Return a recipient's result in words."""
+    at = f" {latest}" if latest else ""
     if (found := each.reached) is not None:
         waited = ", when their quiet hours are over" if found.is_after_quiet else ""
-        return f"{each.name} is reached after {span(found.after_s)}{waited}: {way(found.channel)} over {found.provider}"
+        return f"{each.name} is reached after {span(found.after_s)}{at}{waited}: {way(found.channel)} over {found.provider}"
     if each.operations_alerted_after_s is not None:
-        return f"{each.name} is not reached; operations is told after {span(each.operations_alerted_after_s)}"
+        return f"{each.name} is not reached; operations is told after {span(each.operations_alerted_after_s)}{at}"
     if each.is_followed:
         return f"{each.name} is not reached; the next step pages others"
     return f"{each.name} is not reached, and operations is not told"

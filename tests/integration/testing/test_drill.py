@@ -1,5 +1,6 @@
 """A rehearsal: the real pipeline over the sandbox, with real people, their channels, and nobody's real address."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notifyflow.channels.registry import load
-from notifyflow.core.delivery.model import Contact, Severity
+from notifyflow.core.delivery.model import Contact, Incident, IncidentState, Recipient, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.upkeep.drill_document import DrilledDocument, RehearsedDocument
+from notifyflow.core.upkeep.storm_document import Answer, Answering, StormDocument, StormMessageDocument
 from notifyflow.settings import Settings
 from notifyflow.testing.drill import Later, Rehearsal
+from notifyflow.testing.driver import Driver
 
 ADA = Contact(
     recipient_id="ada",
@@ -38,13 +41,14 @@ def rehearsal(
     operations: tuple[Contact, ...] = (OLGA,),
     without: tuple[str, ...] = (),
     at: datetime | None = None,
+    storm: int | None = None,
     **more: str,
 ) -> Rehearsal:
     variables: Mapping[str, str] = {
         name: value for name, value in SETTINGS.items() if name.removeprefix("NOTIFYFLOW_") not in without
     }
     settings = Settings.from_variables({**variables, **{f"NOTIFYFLOW_{name}": value for name, value in more.items()}})
-    return Rehearsal(settings, load(settings), operations, failing=failing.split(), script=script, begins_at=at)
+    return Rehearsal(settings, load(settings), operations, failing=failing.split(), script=script, begins_at=at, storm=storm)
 
 
 def drilled(
@@ -207,3 +211,92 @@ def test_without_a_time_nobody_is_quiet_and_the_drill_says_so() -> None:
     assert list(made.warnings()) == [], "a CRITICAL page never waits"
     assert drilled(made, quiet, severity=Severity.WARNING).recipients[0].reached
     assert list(made.warnings()) == ["the quiet hours of Ada were left out: --at says when the incident begins"]
+
+
+def answers(message: StormMessageDocument) -> dict[Answer, int]:
+    return {each.by: each.incidents for each in message.answers}
+
+
+def test_a_storm_says_how_few_messages_tell_of_it_and_when() -> None:
+    found = drilled(rehearsal(storm=40), ADA, BEN)
+    storm = found.storm
+    assert storm is not None
+    assert (found.is_passed, storm.incidents) == (True, 40)
+    ada, ben = storm.recipients
+    assert (ada.messages, ben.messages) == ({"email": 3, "slack": 3}, {"email": 3})
+    assert (ada.told, ben.told) == (40, 40)
+    assert (ada.first_told_after_s, ben.first_told_after_s) == (0, 0)
+    assert ada.last_told_after_s is not None
+    assert ada.last_told_after_s <= 10
+    assert ben.last_told_after_s is not None
+    assert ben.last_told_after_s <= 30
+    mails = [each for each in storm.messages if (each.recipient, each.channel) == ("ben", "email")]
+    assert [(each.incidents, each.named) for each in mails] == [(1, 1), (1, 1), (38, 20)]
+    assert [each.reached and each.reached.after_s for each in found.recipients] == [ada.last_told_after_s, ben.last_told_after_s]
+
+
+def test_without_bundling_each_page_of_a_storm_is_a_message() -> None:
+    storm = drilled(rehearsal(storm=7, BUNDLING="false"), BEN).storm
+    assert storm is not None
+    assert storm.recipients[0].messages == {"email": 7}
+
+
+def test_a_storm_fails_if_nobody_knows_of_one_of_its_incidents() -> None:
+    found = drilled(rehearsal("slack twilio smtp", storm=3))
+    assert found.storm is not None
+    assert (found.is_passed, found.storm.messages) == (False, [])
+    assert "  · Ada gets no message; told of 0 of 3" in list(found.lines())
+
+
+def test_a_storm_says_what_keys_codes_and_links_acknowledge() -> None:
+    storm = drilled(rehearsal("smtp slack", storm=12), policy=INSISTENT).storm
+    assert storm is not None
+    by_channel = {each.channel: each for each in storm.messages if each.incidents > each.named}
+    text, call = by_channel["sms"], by_channel["voice"]
+    assert answers(text) == {Answer.ALL: text.incidents, Answer.CODE: 0, Answer.LINK: text.incidents}
+    assert answers(call) == {Answer.KEY_1: call.named}, "too many CRITICAL for a key that acknowledges all"
+
+
+def stormy(driver: Driver, channel: str, number: int) -> StormDocument:
+    """Page somebody who has this channel only about a storm, and return its messages."""
+    addresses = {channel: driver.sandbox.addresses(0)[channel]}
+    for each in range(number):
+        incident = Incident(key=f"k{each}", title=f"A rehearsed incident, {each}", severity=Severity.CRITICAL)
+        driver.flow.notify(incident, [Recipient(id="ada", name="Ada", addresses=addresses)], policy=DEFAULT)
+        driver.deliver()
+    driver.run_until_settled()
+    deps = driver.flow.deps
+    answering = Answering(has_public_url=True, calling=deps.calling, replying=deps.replying)
+    return StormDocument.of_incidents([driver.flow.status(f"k{each}") for each in range(number)], answering)
+
+
+def acknowledged(driver: Driver, number: int) -> int:
+    states = [driver.flow.status(f"k{each}").state for each in range(number)]
+    return states.count(IncidentState.ACKNOWLEDGED)
+
+
+@pytest.mark.parametrize(
+    ("number", "by", "incidents"),
+    [(3, Answer.CODE, 1), (5, Answer.CODE, 3), (8, Answer.CODE, 0), (8, Answer.ALL, 6), (8, Answer.LINK, 6), (1, Answer.LINK, 1)],
+)
+def test_the_product_acknowledges_by_text_and_link_what_a_drill_says(number: int, by: Answer, incidents: int) -> None:
+    with Driver() as driver:
+        storm = stormy(driver, "sms", number)
+        assert answers(storm.messages[-1])[by] == incidents
+        last = driver.inbox.messages(channel="sms")[-1]
+        code = re.search(r"Reply (?:ALL )?([0-9]+) to acknowledge", last.text)
+        assert code is not None
+        if by is Answer.LINK:
+            assert driver.acknowledge(last).status == 303
+        else:
+            driver.sandbox.reply(last.to, f"ALL {code[1]}" if by is Answer.ALL else code[1])
+        assert acknowledged(driver, number) == incidents
+
+
+@pytest.mark.parametrize(("number", "key"), [(1, Answer.KEY_1), (12, Answer.KEY_1), (6, Answer.KEY_4), (30, Answer.KEY_4)])
+def test_the_product_acknowledges_by_key_what_a_drill_says(number: int, key: Answer) -> None:
+    with Driver() as driver:
+        driver.sandbox.script(f"voice: {key}")
+        storm = stormy(driver, "voice", number)
+        said = [answers(each).get(key, 0) for each in storm.messages]
+        assert acknowledged(driver, number) == sum(said), said

@@ -49,8 +49,8 @@ def move(channel: str, target: str, after_s: float) -> Transition:
 
 
 def document(found: IncidentStatus, operations: IncidentStatus | None = None, *, is_settled: bool = True) -> DrilledDocument:
-    return DrilledDocument.of_incident(
-        "team=orders", found, operations, calling=CALLING, explain=lambda channel, code: "", is_settled=is_settled
+    return DrilledDocument.of_incidents(
+        "team=orders", [found], operations, calling=CALLING, explain=lambda channel, code: "", is_settled=is_settled
     )
 
 
