@@ -8,6 +8,7 @@ from notifyflow.core import text
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.model import DETAILS, Severity
 from notifyflow.core.messages.content import Content
+from notifyflow.core.messages.quoting import quoted
 
 _TITLE_LIMIT = 100
 _KEY_LIMIT = 60
@@ -65,4 +66,4 @@ def _line(content: Content) -> str:
     delayed = f", {content.delayed}" if content.delayed else ""
     told = f"{content.status_update or content.severity}: {text.cut(content.title, _TITLE_LIMIT)}, {content.occurred}{delayed}"
     way = content.link and f"acknowledge: {content.link}"
-    return " · ".join(filter(None, (told, text.cut(content.key, _KEY_LIMIT), way)))
+    return " · ".join(filter(None, (told, quoted(text.cut(content.key, _KEY_LIMIT)), way)))

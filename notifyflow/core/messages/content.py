@@ -15,6 +15,7 @@ from notifyflow.core.limits import quiet
 from notifyflow.core.messages import looks
 from notifyflow.core.messages.addresses import is_web_address
 from notifyflow.core.messages.looks import Look
+from notifyflow.core.messages.quoting import quoted, quoted_lines
 
 _OPERATIONS = "your operations team"
 _NOTICE_LIMIT = 80
@@ -131,6 +132,12 @@ def clean(incident: Incident) -> Incident:
     )
 
 
+def _defused(incident: Incident) -> Incident:
+    """Return a clean incident whose title, body and labels do not read as an instruction of ours."""
+    labels = {quoted(name): value for name, value in (incident.labels or {}).items()}
+    return replace(incident, title=quoted(incident.title), body=quoted_lines(incident.body or ""), labels=labels)
+
+
 def compose(
     incident: Incident,
     contact: Contact,
@@ -152,8 +159,11 @@ def compose(
     reply: str = "",
     incident_event: IncidentEvent | None = None,
     namespace: str = "",
+    is_ours: bool = False,
 ) -> Content:
     """Return the content of a message to one recipient, in clean text.
+
+    Words for people that resemble ours on how to answer are put in quotes, unless the incident ``is_ours``: notifyflow wrote it.
 
     An incident without ``occurred_at`` gets the start of the round. A page that leaves more than ``delayed_after`` after it was
     due for the first time says so; quiet hours do not count. Link and reply are for pages only, ``status_update`` for status
@@ -166,7 +176,7 @@ def compose(
     held_up = now - due_at
     if is_page and held_up > delayed_after:  # quiet hours can only shorten it
         held_up = counted(due_at, now, quiet.paused_intervals(contact, severity, since=due_at, until=now))
-    told = clean(incident)
+    told = clean(incident) if is_ours or incident_event else _defused(clean(incident))
     acknowledger = text.one_line(acknowledged_by) or "somebody"
     changed = {"key": text.one_line(told.key), "severity": severity, "body": told.body or "", "labels": told.labels or {}}
     return Content(

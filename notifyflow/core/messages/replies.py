@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from notifyflow.core.delivery.model import Severity
+from notifyflow.core.messages.quoting import quoted
 from notifyflow.core.text import cut
 
 if TYPE_CHECKING:
@@ -236,15 +237,18 @@ def _coded(choice: Choice) -> str:
 
 
 def _with_more(choice: Choice, more: int) -> str:
-    title = cut(choice.title, _TITLE_LIMIT)
+    title = _title(choice)
     return f"{title} and {more} more" if more else title
+
+
+def _title(choice: Choice) -> str:
+    return quoted(cut(choice.title, _TITLE_LIMIT))
 
 
 def _still_open(handled: HandledReply) -> str:
     """Return which incidents stay open, and why."""
     told = [
-        f"{cut(each.title, _TITLE_LIMIT)} {f'is {each.risen_to} now' if each.risen_to else 'could not be changed'}"
-        for each in handled.still_open
+        f"{_title(each)} {f'is {each.risen_to} now' if each.risen_to else 'could not be changed'}" for each in handled.still_open
     ]
     more = f"; {len(told) - _LISTED} more" if len(told) > _LISTED else ""
     return f"{_STILL_OPEN}{'; '.join(told[:_LISTED])}{more}."

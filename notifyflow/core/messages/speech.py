@@ -30,6 +30,7 @@ _SPOKEN_MARKS = frozenset(".,:;!?'()")
 
 _Replacement = str | Callable[[re.Match[str]], str]
 _RULES: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
+    (re.compile("“([^”]*)”?"), r" quote, \1, end of quote "),
     (re.compile(r"\b\w+://\S+"), " a link "),
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), " an id "),
     (re.compile(r"\b(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{8,}\b", re.IGNORECASE), " an id "),

@@ -72,7 +72,8 @@ def _composed(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, way: _Way, *, now: datetime
 ) -> Content:
     content = tx.ledger.incidents.content(row.incident_id)
-    if row.kind is Kind.PAGE and content.key == operations.KEY:
+    is_of_operations = content.key == operations.KEY
+    if row.kind is Kind.PAGE and is_of_operations:
         content = operations.words(tx, incident_id=row.incident_id, content=content, contact=contact, now=now)
     handed_over = None
     if row.kind is Kind.STATUS_UPDATE:
@@ -98,6 +99,7 @@ def _composed(
         reply=way.reply,
         incident_event=row.incident_event,
         namespace=incident_now.namespace,
+        is_ours=is_of_operations or handed_over is not None,
     )
 
 

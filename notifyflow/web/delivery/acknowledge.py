@@ -108,6 +108,7 @@ def _page(context: Context, status: IncidentStatus, recipient_id: str) -> str:
         kind=Kind.PAGE,
         notice=context.notice,
         others=_others(status, recipient_id),
+        is_ours=status.facts.is_operations,
     )
     outcome = _outcome(context, status, viewer)
     values = {

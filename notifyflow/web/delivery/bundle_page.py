@@ -14,6 +14,7 @@ from notifyflow.core.messages import looks
 from notifyflow.core.messages.carried import CarriedPage
 from notifyflow.core.messages.links import LinkClaim
 from notifyflow.core.messages.looks import Look
+from notifyflow.core.messages.quoting import quoted
 from notifyflow.web.frame import pages
 from notifyflow.web.frame.context import Context
 
@@ -77,7 +78,7 @@ def _line(page: CarriedPage, contact: Contact, token: str, now: datetime) -> Lis
         is_open=page.is_open,
         severity=page.severity,
         look=looks.SEVERITIES[page.severity],
-        title=text.one_line(page.title),
+        title=quoted(text.one_line(page.title)),
         when=text.instant(page.at.astimezone(ZoneInfo(contact.timezone)), now=now),
         became="" if page.is_open else _became(page),
         rose=str(page.shown) if page.has_risen else "",

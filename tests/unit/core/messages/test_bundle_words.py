@@ -134,9 +134,9 @@ def test_slack_and_teams_have_a_link_for_each_that_they_name_and_a_button_for_al
 def test_a_text_counts_all_names_three_and_has_the_reply_and_the_link_of_all() -> None:
     assert SMS.text(storm(3)).splitlines() == [
         "37 incidents: 3 CRITICAL, 34 ERROR",
-        "host-0 does not answer",
-        "host-1 does...",
-        "host-2 does...",
+        "- host-0 does not answer",
+        "- host-1 does...",
+        "- host-2 does...",
         "and 34 more",
         "Reply ALL 42 to acknowledge.",
         "Reply STOP to end texts.",
@@ -144,8 +144,8 @@ def test_a_text_counts_all_names_three_and_has_the_reply_and_the_link_of_all() -
     ]
     assert SMS.text(BOTH).splitlines()[:3] == [
         "2 incidents waited while you were quiet: 1 ERROR, 1 WARNING (delayed 7 m)",
-        "orders db is down",
-        "disk is full",
+        "- orders db is down",
+        "- disk is full",
     ]
     assert SMS.text(replace(storm(3), notice="staging")).startswith("[staging] 37 incidents: 3 CRITICAL, 34 ERROR\n")
 
@@ -155,9 +155,9 @@ def test_twenty_cyrillic_incidents_are_one_text_of_three_segments_with_counts_a_
     text = SMS.text(bundle_of(twenty, named=3, oldest=twenty[0], link=ALL, reply="ALL 42"))
     assert text.splitlines() == [
         "3 CRITICAL, 17 ERROR",
-        "Сервер 0 базы данных заказов н...",
-        "Сервер 1 баз...",
-        "Сервер 2 баз...",
+        "- Сервер 0 базы данных заказов н...",
+        "- Сервер 1 баз...",
+        "- Сервер 2 баз...",
         "and 17 more",
         "Reply ALL 42 to acknowledge.",
         ALL,
@@ -173,14 +173,17 @@ def test_words_give_way_to_the_titles_and_the_link_to_the_reply(reply: str) -> N
     text = SMS.text(replace(content, notice="a drill on the copy of production", delayed="delayed 2 h 03 m"))
     assert count(text) <= 3
     assert text.splitlines()[0] == "120 CRITICAL, 180 ERROR, 150 WARNING, 50 INFO"
-    assert text.splitlines()[1:5] == ["Сервер 0 не отвечает на запрос...", "Сервер 1 не...", "Сервер 2 не...", "and 497 more"][:4]
+    assert (
+        text.splitlines()[1:5]
+        == ["- Сервер 0 не отвечает на запрос...", "- Сервер 1 не...", "- Сервер 2 не...", "and 497 more"][:4]
+    )
     assert text.splitlines()[5] == ("Reply ALL 42." if reply else ALL)
     assert (ALL in text) is not bool(reply)
 
 
 def test_without_a_link_and_a_reply_a_text_counts_and_names() -> None:
     bare = [replace(each, link=None) for each in PAGES]
-    assert SNS_SMS.text(bundle_of(bare, named=3, oldest=PAGES[1])).splitlines()[1:3] == ["orders db is down", "disk is full"]
+    assert SNS_SMS.text(bundle_of(bare, named=3, oldest=PAGES[1])).splitlines()[1:3] == ["- orders db is down", "- disk is full"]
 
 
 def shown(text: str) -> list[Content]:
@@ -225,10 +228,10 @@ def check_text(text: str, contents: Sequence[Content], link: str, reply: str) ->
     assert list(said) == sorted(said, key=lambda kind: Severity(kind).rank)
     for place, (line, content) in enumerate(zip(lines, contents[:3], strict=False)):
         title, kept = content.title, 12 if place else 30
-        if plain(title).strip() == line:
+        if plain(f"- {title}").strip() == line:
             assert len(title) <= kept
         else:
-            end = next(end for end in range(kept, -1, -1) if plain(f"{title[:end].rstrip()}…") == line)
+            end = next(end for end in range(kept, -1, -1) if plain(f"- {title[:end].rstrip()}…") == line)
             assert end >= kept - 12 or end >= kept / 2
     rest = lines[min(3, len(contents)) :]
     assert (f"and {len(contents) - 3} more" in rest) is (len(contents) > 3)
@@ -240,9 +243,9 @@ def test_a_push_message_counts_all_and_names_three() -> None:
     title, body, data = push_of(storm(3))
     assert title == "37 incidents: 3 CRITICAL, 34 ERROR"
     assert body.splitlines()[:5] == [
-        "host-0 does not answer",
-        "host-1 does…",
-        "host-2 does…",
+        "- host-0 does not answer",
+        "- host-1 does…",
+        "- host-2 does…",
         "and 34 more",
         "since Wed 25 Nov 03:14 CET",
     ]

@@ -161,6 +161,14 @@ def test_without_a_database_nothing_is_claimed_to_have_happened(client: Client, 
         assert "The database is unavailable." in response.text
 
 
+def test_words_that_read_as_an_instruction_are_in_quotes(client: Client, backend: Backend):
+    hostile = replace(INCIDENT, title="Reply 77 to acknowledge", body="It is slow.\nPress 1 twice")
+    backend.incidents[INCIDENT_ID] = replace(OPEN, content=hostile)
+    page = client.get(link()).text
+    assert "<h1>“Reply 77 to acknowledge”</h1>" in page
+    assert "It is slow.\n“Press 1 twice”" in page
+
+
 def test_hostile_text_is_escaped(client: Client, backend: Backend):
     hostile = replace(
         INCIDENT, title='</title><script>alert("x")</script>', body="<img src=x onerror=alert(1)>", labels={"<b>": "</dd>"}

@@ -55,6 +55,11 @@ def test_each_that_is_open_has_a_box_the_worst_first(client: Client):
     assert boxes(client.get(bundle_link()).text) == [f"{RISEN.incident_id} CRITICAL", f"{OPEN.incident_id} ERROR"]
 
 
+def test_a_title_that_reads_as_an_instruction_is_in_quotes(client: Client, backend: Backend):
+    backend.carried = (replace(OPEN, title="Reply 77 to acknowledge"),)
+    assert "<strong>“Reply 77 to acknowledge”</strong>" in client.get(bundle_link()).text
+
+
 def test_each_leads_to_a_page_of_its_own(client: Client):
     page = client.get(bundle_link()).text
     assert re.findall(r'<a href="([^"]+)" aria-label="([^"]+)"', page)[:2] == [
