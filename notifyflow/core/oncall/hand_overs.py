@@ -59,9 +59,9 @@ def to_tell(roster: Roster, handled: Mapping[str, datetime], now: datetime) -> t
     found: list[HandOver] = []
     for schedule in (each for each in roster.directory.schedules.values() if each.handover):
         since = max(now - TOLD_WITHIN, handled.get(schedule.name, EARLIEST))
-        for changes in _runs(hand_overs(roster, schedule, since=since, until=now)):
-            if _is_over_at(changes) <= now:
-                found.append(replace(changes[-1], before=changes[0].before))
+        for run in _runs(_changes(roster, schedule, since=since, until=now)):
+            if _is_over_at(run) <= now:
+                found.append(_with_end(roster, schedule, replace(run[-1], before=run[0].before)))
     return tuple(found)
 
 
@@ -83,18 +83,19 @@ def _is_over_at(run: Sequence[HandOver]) -> datetime:
 
 def hand_overs(roster: Roster, schedule: Schedule, *, since: datetime, until: datetime) -> tuple[HandOver, ...]:
     """Return the hand-overs of a schedule after an instant and until another one, in order."""
+    return tuple(_with_end(roster, schedule, each) for each in _changes(roster, schedule, since=since, until=until))
+
+
+def _changes(roster: Roster, schedule: Schedule, *, since: datetime, until: datetime) -> Iterator[HandOver]:
+    """Yield the hand-overs as ``hand_overs`` returns them, but for their ``until``: to find it takes most of the time."""
     shifts = roster.shifts(schedule, begin=since, end=until + _RESOLUTION)
-    return tuple(
-        HandOver(
-            schedule=schedule.name,
-            at=before.ends_at,
-            before=before.people,
-            after=after.people,
-            until=_until(roster, schedule, after.people, before.ends_at),
-        )
-        for before, after in pairwise(shifts)
-        if set(before.people) != set(after.people)
-    )
+    for before, after in pairwise(shifts):
+        if set(before.people) != set(after.people):
+            yield HandOver(schedule=schedule.name, at=before.ends_at, before=before.people, after=after.people, until=None)
+
+
+def _with_end(roster: Roster, schedule: Schedule, found: HandOver) -> HandOver:
+    return replace(found, until=_until(roster, schedule, found.after, found.at))
 
 
 def _until(roster: Roster, schedule: Schedule, people: tuple[str, ...], at: datetime) -> datetime | None:
