@@ -185,7 +185,7 @@ class Beats:
     def _is_apart(self, found: Page) -> bool:
         """Return whether a page leaves by itself, since bundling is off or its policy forbids it."""
         is_off = self._storms.is_off(self._world.task.process)
-        return is_off or is_apart(self._database, found.incident_id, found.escalation_id)
+        return is_off or is_apart(self._database, found.escalation_id)
 
     def _is_first(self, found: Page) -> bool:
         """Return whether a page is certainly the first CRITICAL one of its namespace in its lane within a minute."""
@@ -261,7 +261,7 @@ class Beats:
     def _may_leave_at_any_time(self, leaving: Page) -> bool:
         """Return whether a page is no first attempt, was deferred, is the first CRITICAL one, or is never bundled."""
         is_first_attempt = not (leaving.tries or leaving.returned or self._left[leaving.id].page.deferral[0])
-        is_bundled = not is_apart(self._database, leaving.incident_id, leaving.escalation_id)
+        is_bundled = not is_apart(self._database, leaving.escalation_id)
         return not (is_first_attempt and is_bundled) or self._is_first(leaving)
 
     def _has_to_wait(self, traffic: _Traffic, leaving: Page, before: _Departure) -> bool:

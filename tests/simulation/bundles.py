@@ -15,7 +15,7 @@ _MOST = 500
 _CALLING = "voice"
 _CARRIED = """
     SELECT n.channel, n.kind, a.provider, n.namespace, e.recipient_id, json_extract(c.addresses, '$.' || n.channel),
-           e.severity, i.key, a.position, a.is_named, n.incident_id, e.id
+           e.severity, i.key, a.position, a.is_named, e.id
     FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
     JOIN notifyflow_escalation e ON e.id = n.escalation_id JOIN notifyflow_incident i ON i.id = n.incident_id
     LEFT JOIN notifyflow_contact c ON c.incident_id = e.incident_id AND c.recipient_id = e.recipient_id
@@ -54,7 +54,7 @@ class Bundles:
             require(channel == _CALLING or len(places) == 1, f"{what}: of {sorted(places)}")
             if channel != _CALLING and len(carried) > 1:
                 is_off = self._storms.is_off(self._world.task.process)
-                is_off |= any(is_apart(self._database, *each[10:]) for each in carried)
+                is_off |= any(is_apart(self._database, each[10]) for each in carried)
                 require(not is_off, f"{what}, and bundling is off")
             require(len(carried) <= _MOST, f"{what}, more than one message may")
             positions = [each[8] for each in carried]

@@ -113,7 +113,7 @@ class Calls:
 
     def _check_left(self, found: Page, call: str, session: Session) -> None:
         """Require that nothing CRITICAL waits for another call: what was there is in this one."""
-        is_apart_from_others = is_apart(self._database, found.incident_id, found.escalation_id)
+        is_apart_from_others = is_apart(self._database, found.escalation_id)
         if self._operators.pauses or self._storms.is_off(self._world.task.process) or is_apart_from_others:
             return
         ((at,),) = self._database.look("SELECT started_at FROM notifyflow_attempt WHERE id = ?", call)

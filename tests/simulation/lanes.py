@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from notifyflow.core.delivery.model import Kind, Severity
+from notifyflow.core.intake.documents import load_policy
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.world import START
 
@@ -20,6 +22,7 @@ _PAGE = """
     LEFT JOIN notifyflow_contact c ON c.incident_id = e.incident_id AND c.recipient_id = e.recipient_id
     WHERE n.id = ? AND n.kind = ?
 """
+_POLICY = "SELECT p.document FROM notifyflow_escalation e JOIN notifyflow_policy p ON p.digest = e.policy WHERE e.id = ?"
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,15 @@ def page(database: SimulatedDatabase, row_id: str) -> Page | None:
     return None
 
 
-def is_apart(database: SimulatedDatabase, incident_id: str, escalation_id: str) -> bool:
+def is_apart(database: SimulatedDatabase, escalation_id: str) -> bool:
     """Return whether the policy of an escalation sends each page by itself."""
-    found = next(each.facts for each in database.status(incident_id).escalations if each.facts.id == escalation_id)
-    return not found.policy.bundling
+    ((document,),) = database.look(_POLICY, escalation_id)
+    return not _bundles(document)
+
+
+@cache
+def _bundles(document: str) -> bool:
+    return load_policy(document).bundling
 
 
 def seconds(at: str | None) -> float:
