@@ -93,22 +93,24 @@ _UNMATCHED = """
     WHERE r.matched_attempt_id IS NULL
 """
 _MISSED = f"SELECT received_at FROM {_UNMATCHED} ORDER BY received_at"
-_FIRST_TIMER = f"""
-    SELECT MIN(at) FROM (
-        SELECT MIN(due_at) AS at FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL
-            AND {freed("incident_id")}
-        UNION ALL SELECT MIN(a.lease_until) FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
-            WHERE a.state = 'RUNNING' AND {freed("n.incident_id")}
-        UNION ALL SELECT MIN(next_decision_at) FROM notifyflow_escalation
-            WHERE next_decision_at IS NOT NULL AND is_current AND {freed("incident_id")}
-        UNION ALL SELECT MIN(next_round_at) FROM notifyflow_escalation
-            WHERE next_round_at IS NOT NULL AND is_current AND {freed("incident_id")}
-        UNION ALL SELECT MIN(round_at) FROM notifyflow_incident
-            WHERE round_at IS NOT NULL AND state <> 'RESOLVED' AND {freed("id")}
-        UNION ALL SELECT MIN(due_at) FROM notifyflow_step
-            WHERE due_at IS NOT NULL AND {freed("incident_id")}
-        UNION ALL SELECT '{START}' WHERE EXISTS (SELECT 1 FROM notifyflow_outbox WHERE {freed("incident_id")}))
-"""
+_FIRST_TIMERS = (  # one a table, for each is looked up again only after a commit that changed its table
+    f"SELECT MIN(due_at) FROM notifyflow_notification WHERE state = 'QUEUED' AND rung_at IS NULL AND {freed('incident_id')}",
+    f"""
+        SELECT MIN(a.lease_until) FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
+        WHERE a.state = 'RUNNING' AND {freed("n.incident_id")}
+    """,
+    f"""
+        SELECT MIN(next_decision_at) FROM notifyflow_escalation
+        WHERE next_decision_at IS NOT NULL AND is_current AND {freed("incident_id")}
+    """,
+    f"""
+        SELECT MIN(next_round_at) FROM notifyflow_escalation
+        WHERE next_round_at IS NOT NULL AND is_current AND {freed("incident_id")}
+    """,
+    f"SELECT MIN(round_at) FROM notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED' AND {freed('id')}",
+    f"SELECT MIN(due_at) FROM notifyflow_step WHERE due_at IS NOT NULL AND {freed('incident_id')}",
+    f"SELECT MIN('{START}') FROM notifyflow_outbox WHERE {freed('incident_id')}",
+)
 _RUNG = f"SELECT MIN(rung_at) FROM notifyflow_notification WHERE state = 'QUEUED' AND {freed('incident_id')}"
 _FAULTS = {
     # the highest probability of each fault, each time it can strike
@@ -522,7 +524,7 @@ class Scenario:
         received_since = START + timedelta(seconds=self.world.now_s) - _RECEIPTS_WITHIN
         missed = (at for (at,) in self._database.look(_MISSED) if at > instant_text(received_since))
         missed_s = _seconds(next(missed, None))
-        timer_s = _seconds(self._database.look(_FIRST_TIMER)[0][0])
+        timer_s = min(_seconds(self._database.look(each)[0][0]) for each in _FIRST_TIMERS)
         self._sleepers = {task: planned_s for task, planned_s in self._sleepers.items() if not task.greenlet.dead}
         for task in list(self._sleepers):
             due_s = min(missed_s, timer_s - task.process.skew.total_seconds())
