@@ -133,7 +133,7 @@ class Calm(Scenario):
     def _at_end(self) -> None:
         super()._at_end()
         for (incident_id,) in self._database.look(_FORETOLD, FLAPPING_KEY):
-            status = self._database.status(incident_id)
+            status = self._database.status_with_log(incident_id)
             self._check_promises(status)
             first = status.escalations[0].facts
             for escalation in () if status.steps else status.escalations:

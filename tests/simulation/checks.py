@@ -339,7 +339,7 @@ class Checks:
         off = differences(read(rolled_up), recounted(look))
         require(not off, f"figures: the log counts what the rows do not: {off}")
         for row_id in stored:
-            status = self._database.status(row_id)
+            status = self._database.status_with_log(row_id)
             self._check_incident(status, now)
             self.chains.at_end(status)
             self._arrivals.at_end(status, is_operated=self.alarms.has_recipients)

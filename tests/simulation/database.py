@@ -10,9 +10,10 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import peewee
 from peewee import Database, Query, Select
@@ -207,6 +208,31 @@ class SimulatedUnitOfWork(Overriding, UnitOfWork):
             self.session.attempts.update({row["id"]: True for row in rows})
 
 
+class _Unread(tuple[Any, ...]):
+    """What was not read: it cannot be looked through, as if it were empty."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> NoReturn:
+        raise AssertionError("only status_with_log reads this")
+
+    def __len__(self) -> NoReturn:
+        raise AssertionError("only status_with_log reads this")
+
+
+_UNREAD = _Unread()
+
+
+class _ReadsWithoutLog(Reads):
+    """Reads no line of a log, which grows with each commit, and is looked at when all has settled."""
+
+    def _transitions(self, incident_id: str) -> tuple[Any, ...]:
+        return ()
+
+    def _notes(self, attempt_ids: Sequence[str]) -> tuple[Any, ...]:
+        return ()
+
+
 def with_repositories(ledger: Ledger, parts: Iterable[type[Repository]]) -> Ledger:
     """Put other parts in the place of those that they are derived from."""
     for other in parts:
@@ -253,12 +279,11 @@ class SimulatedDatabase:
         self._is_looking = False
         self._looked: dict[str, dict[tuple[Any, ...], list[Any]]] = {}  # what was read since a commit changed a table of it
         self._statuses: dict[str, IncidentStatus] = {}  # since a commit changed any row
-        schema = _schema(without)
         self.connection = _Connection(":memory:", thread_safe=False, autoconnect=False, check_same_thread=False)
         self.connection.simulated = self
         self.connection.connect()
         self._raw: sqlite3.Connection = self.connection.connection()
-        self._raw.deserialize(schema)
+        _empty(without).backup(self._raw)
         self._raw.execute("PRAGMA foreign_keys = ON")
 
     def close(self) -> None:
@@ -295,12 +320,18 @@ class SimulatedDatabase:
         self._statuses.clear()
 
     def status(self, incident_id: str) -> IncidentStatus:
-        """Return an incident as it is committed, read once between two commits that change any row."""
+        """Return an incident without its log as it is committed, read once between two commits that change any row."""
         if incident_id not in self._statuses:
-            status = self.read(lambda db: Reads(db).status_by_id(incident_id))
+            status = self.read(lambda db: _ReadsWithoutLog(db).status_by_id(incident_id))
             assert status is not None
-            self._statuses[incident_id] = status
+            self._statuses[incident_id] = replace(status, transitions=_UNREAD, notes=_UNREAD)
         return self._statuses[incident_id]
+
+    def status_with_log(self, incident_id: str) -> IncidentStatus:
+        """Return an incident with its log as it is committed."""
+        status = self.read(lambda db: Reads(db).status_by_id(incident_id))
+        assert status is not None
+        return status
 
     @contextmanager
     def within(self, timeout_s: float) -> Iterator[None]:
@@ -449,17 +480,14 @@ def _tables(sql: str) -> frozenset[str]:
 
 
 @cache
-def _schema(without: Weakening) -> bytes:
-    """Return a serialized database with all tables; a mutant leaves out some constraints."""
+def _empty(without: Weakening) -> sqlite3.Connection:
+    """Return a database with all tables, to copy; a mutant leaves out some constraints."""
     statements = [each.format(**Sqlite.types) for migration in migrations.MIGRATIONS for each in migration.STATEMENTS]
     for old, new in without:
         found = sum(each.count(old) for each in statements)
         assert found == 1, f"the schema says {found} times what a mutant leaves out: {old!r}"
         statements = [each.replace(old, new) for each in statements]
-    db = peewee.SqliteDatabase(":memory:", thread_safe=False, autoconnect=False)
-    db.connect()
+    db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
     for each in statements:
-        db.execute_sql(each)
-    schema = db.connection().serialize()
-    db.close()
-    return bytes(schema)
+        db.execute(each)
+    return db
