@@ -242,7 +242,10 @@ class Scenario:
                 self._heal()
                 within_s = FOLLOWED_SETTLES_WITHIN_S if self._subscribers else SETTLES_WITHIN_S
                 is_settled = world.run(self._is_settled, until_s=world.now_s + within_s, steps=world.steps + STEPS)
-                require(is_settled, f"1: not settled after {within_s:.0f} s without faults: {self._what_is_left()}")
+                require(
+                    is_settled,
+                    f"1: not settled within {within_s:.0f} s without faults, or at a standstill: {self._what_is_left()}",
+                )
                 self._at_end()
         except Violation as error:
             violation = str(error)
@@ -500,6 +503,8 @@ class Scenario:
 
     def _after_commit(self, session: Session) -> None:
         """Check the commit, and wake the sweepers if it made something due within a second; they sleep otherwise."""
+        if session.lines:
+            self.world.moved_at_step = self.world.steps
         self._rosters.after_commit(session)
         self._checks.after_commit(session)
         self._adoption.check(session)
