@@ -15,6 +15,7 @@ from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant, swapped
 from tests.simulation.pressure import simulate_pressure
 from tests.simulation.scenario import Variant, simulate
 
+pytestmark = pytest.mark.timeout(3600)  # steps bound a world: how long it takes is up to what else the machine does
 SEEDS = 200
 CALM_SEEDS = 20
 CALM_CHUNK = 10
