@@ -433,9 +433,9 @@ def test_twenty_cyrillic_incidents_leave_in_few_texts_that_count_them_all_and_a_
     first, *lines = SMS.text(together).splitlines()
     assert (first, count(SMS.text(together))) == ("18 incidents: 18 ERROR", 3)
     assert lines == [
-        "База данных заказов db-2 не от...",
-        "База данных...",
-        "База данных...",
+        "- База данных заказов db-2 не от...",
+        "- База данных...",
+        "- База данных...",
         "and 15 more",
         f"Reply {together.reply} to acknowledge.",
         together.link,
