@@ -9,7 +9,7 @@ from notifyflow.pipeline.delivery.acknowledge import acknowledge_locked
 from notifyflow.pipeline.transaction import set_aside
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.pipeline.transaction.set_use_case import SetUseCase
+from notifyflow.pipeline.transaction.set_use_case import SetUseCase, keep_apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Acknowledging:
 
 
 def acknowledge_many(deps: Dependencies, wanted: Sequence[Acknowledging]) -> Committed[tuple[Stopped | Exception, ...]]:
-    """Acknowledge incidents, in sets of at most ``set_size``, each in one transaction.
+    """Acknowledge incidents, in sets of at most ``set_size``, each in one transaction; operations incidents apart from others.
 
     Returns:
         For each what was stopped, or its own error: it is as it was.
@@ -48,6 +48,8 @@ def acknowledge_many(deps: Dependencies, wanted: Sequence[Acknowledging]) -> Com
 
 def _load(tx: Transaction, wanted: Sequence[Acknowledging]) -> None:
     incident_ids = sorted({each.incident_id for each in wanted})
+    own = tx.ledger.operations.among(incident_ids)
+    keep_apart([each.incident_id in own for each in wanted])
     tx.ledger.incidents.lock_many(incident_ids)
     tx.ledger.escalations.lock_all_current(incident_ids)
 
