@@ -74,7 +74,7 @@ def _contents(reply: str, names: int) -> Iterator[tuple[str, Content]]:
         yield "status update, acknowledged", _compose(incident, status_update="Ben acknowledged it", **update)
         yield "status update, resolved", _compose(incident, status_update="resolved", is_resolved=True, **update)
     for severity in (Severity.CRITICAL, Severity.WARNING):
-        yield "operations", _compose(_operations(severity), **page)
+        yield "operations", _compose(_operations(severity), is_ours=True, **page)
     way = {"link": LINK, "reply": reply, "ops_contact": "ops@example.com"}
     yield "page that cannot be shown", untitled(ADA, key="0192f0c4a1b27c3d", severity=Severity.CRITICAL, at=AT, **way)
     changes = ({"status_update": "resolved", "is_resolved": True}, {"status_update": "Ben acknowledged it"})
