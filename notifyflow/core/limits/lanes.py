@@ -26,7 +26,7 @@ URGENT_BEAT = timedelta(seconds=30)
 """A message with a CRITICAL page leaves at the latest this long after the lane's last message."""
 
 LEAD = timedelta(seconds=2)
-"""How long before the others the page that leads them is due: whoever claims it takes them all, so that they are one message."""
+"""One page of those that wait is due this long before the others: the claim that takes it takes them all, as one message."""
 
 _BYTES = 8
 

@@ -1,7 +1,7 @@
 """Decides, inside the claim's transaction, what leaves each lane now: alone, together, or after a wait for others."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,7 +75,8 @@ def leave(tx: Transaction, channel: str, candidates: Sequence[Candidate], judge:
             crowds[each.lane] = Crowd(each.lane, [each], None, ())
     if crowds:
         look(tx, crowds)
-        crowded = {each.id: each for each in crowds.values() if is_crowded(tx, each)}
+        note_storms(tx, crowds.values())
+        crowded = {each.id: each for each in crowds.values() if _is_crowded(tx, each)}
         if crowded and takes_others:
             leaving.others, others = take_others(tx, [each for crowd in crowded.values() for each in crowd.wanted], judge)
             for lane_id, found in others.items():
@@ -104,20 +105,29 @@ def look(tx: Transaction, crowds: Mapping[str, Crowd]) -> None:
         crowd.lane, crowd.arrivals = states.get(lane_id), arrivals.get(lane_id, ())
 
 
-def is_crowded(tx: Transaction, crowd: Crowd) -> bool:
-    """Return whether there may be others to leave with, or to wait for; note the storms that begin."""
-    first = [each.row for each in crowd.wanted if not each.row.attempts]
-    for severities in sorted({lanes.class_of(row.severity) for row in first if row.kind is Kind.PAGE}):
-        is_on = crowd.lane is not None and lanes.is_stormy(crowd.lane, severities, now=tx.now)
-        if not is_on and lanes.may_begin(crowd.arrivals, severities):
-            start = tx.ledger.lanes.start(crowd.id, severities, now=tx.now)
-            if start is not None:
-                crowd.starting[severities] = start
+def note_storms(tx: Transaction, crowds: Iterable[Crowd]) -> None:
+    """Note the storms that begin with the pages in some lanes."""
+    for crowd in crowds:
+        first = {lanes.class_of(row.severity) for row in _first_attempts(crowd) if row.kind is Kind.PAGE}
+        for severities in sorted(first):
+            is_on = crowd.lane is not None and lanes.is_stormy(crowd.lane, severities, now=tx.now)
+            if not is_on and lanes.may_begin(crowd.arrivals, severities):
+                start = tx.ledger.lanes.start(crowd.id, severities, now=tx.now)
+                if start is not None:
+                    crowd.starting[severities] = start
+
+
+def _is_crowded(tx: Transaction, crowd: Crowd) -> bool:
+    """Return whether there may be others to leave with, or to wait for."""
     is_stormy = crowd.lane is not None and any(lanes.is_stormy(crowd.lane, each, now=tx.now) for each in Class)
     was_quiet = any(each.row.deferred_by is DeferralReason.QUIET for each in crowd.wanted)
-    has_company = was_quiet or any(lanes.joins(row, now=tx.now) for row in first)
+    has_company = was_quiet or any(lanes.joins(row, now=tx.now) for row in _first_attempts(crowd))
     has_company |= any(bundle.company(each.row) for each in crowd.wanted)
     return bool(crowd.starting) or is_stormy or has_company
+
+
+def _first_attempts(crowd: Crowd) -> list[NotificationFacts]:
+    return [each.row for each in crowd.wanted if not each.row.attempts]
 
 
 def take_others(

@@ -56,8 +56,7 @@ def _look(
 ) -> None:
     """Read the state of the lanes, and take what else is due or waits in them."""
     lanes.look(tx, crowds)
-    for crowd in crowds.values():
-        lanes.is_crowded(tx, crowd)
+    lanes.note_storms(tx, crowds.values())
     if takes_others:
         leaving.others, others = lanes.take_others(tx, [each for crowd in crowds.values() for each in crowd.wanted], judge)
         for lane_id, found in others.items():
@@ -72,8 +71,9 @@ def _leave(tx: Transaction, crowd: Crowd, taken_until: datetime | None, leaving:
     call = [] if taken_until or beat_at else _call(tx, present)
     leaving.calls += [call] if call else []
     until = taken_until or beat_at or calls.first_over_at(tx.now, is_end_told=True)
-    waiting = [each for each in crowd.wanted if each not in call]
-    first = next((row.id for row in calls.in_turn(each.row for each in present if each not in call)), "")
+    called = {each.row.id for each in call}
+    waiting = [each for each in crowd.wanted if each.row.id not in called]
+    first = next((row.id for row in calls.in_turn(each.row for each in present if each.row.id not in called)), "")
     for each in waiting:  # the first takes the others with it
         due_at = until if each.row.id == first else until + storms.LEAD
         lanes.postpone(tx, each, due_at=due_at, until=due_at)
