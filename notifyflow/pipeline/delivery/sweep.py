@@ -16,7 +16,7 @@ from notifyflow.core.delivery.model import AttemptState, Ended, IncidentState, N
 from notifyflow.errors import Contended, StorageUnavailable
 from notifyflow.pipeline.delivery import decisions, endings, operations, outages, outbox, receive, rounds, series, steps
 from notifyflow.pipeline.delivery.set_aside_release import CATCH_UP, CAUGHT_UP
-from notifyflow.pipeline.transaction import set_aside, use_case
+from notifyflow.pipeline.transaction import set_aside, sparing, use_case
 from notifyflow.pipeline.transaction.halving import SetParts
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
@@ -277,7 +277,7 @@ def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: date
 
 
 def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: int) -> FollowUps:
-    return use_case.run(deps, lambda tx: tidy(tx, limit), tries=use_case.ALONE).follow_ups
+    return sparing.run(deps, lambda tx: tidy(tx, limit)).follow_ups
 
 
 def _note_sweep(tx: Transaction, began_at: datetime | None) -> _Noted:

@@ -67,7 +67,7 @@ def _waiting_in_vain(param: Parameters) -> Select:
         .where(called.lane == NotificationRow.lane, AttemptRow.over_at > param(AttemptRow.over_at))
     )
     for_beat = LaneRow.select(SQL("1")).where(LaneRow.id == NotificationRow.lane, LaneRow.beat_at > param(LaneRow.beat_at))
-    query = select(NotificationFacts, QUEUED, is_its, waits, ~finds(under_way), ~finds(for_beat))
+    query = select(NotificationFacts, QUEUED, is_its, waits, ~finds(under_way), ~finds(for_beat), is_free(NotificationRow))
     return query.order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
 
 
@@ -192,7 +192,9 @@ class Notifications(MachineRepository[NotificationFacts]):
         searches: list[Any] = [_WAITING_IN_VAIN(channel, now, now, now, now, limit) for channel in sorted(calling)]
         if not is_bundling:
             is_waiting = QUEUED & (NotificationRow.due_at > now) & NotificationRow.waits_until.is_null(is_null=False)
-            others = select(NotificationFacts, is_waiting, NotificationRow.channel.not_in(sorted(calling)))
+            others = select(
+                NotificationFacts, is_waiting, NotificationRow.channel.not_in(sorted(calling)), is_free(NotificationRow)
+            )
             searches.append(others.order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(limit))
         for search in searches:
             led: set[str] = set()
