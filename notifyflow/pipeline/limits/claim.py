@@ -213,10 +213,10 @@ def _run(deps: Dependencies, search: _Search, noted: list[FollowUps], *, most: i
     """Claim, and yield the findings, part by part.
 
     A part that cannot be claimed as a whole is halved (``SetParts``). A damaged row is set aside, and others are claimed in its
-    place.
+    place. Pages that leave in one call are claimed together without it: what is claimed later would wait for the call to end.
     """
     parts: SetParts[str] = SetParts(deps, f"claim {search.channel}")
-    is_more_due = True
+    is_more_due, is_together = True, deps.capabilities(search.channel).is_call
     while (part := parts.take() or (parts.search(most) if is_more_due and most > 0 else None)) is not None:
         only, known = tuple(part.items), len(noted)
         is_more_due &= bool(only)
@@ -227,7 +227,10 @@ def _run(deps: Dependencies, search: _Search, noted: list[FollowUps], *, most: i
             parts.put_back(*([part] if only else []))
             is_more_due = True
         except use_case.DAMAGE as error:
-            if not parts.halve(part, error):
+            if is_together and len(part.items) > 1 and set_aside.is_damage(error):
+                is_together = False
+                parts.put_back(SetPart(_sound(deps, search, part.items, noted)))
+            elif not parts.halve(part, error):
                 noted.append(_blame(deps, part.items, error))
             is_more_due |= not only and part.wanted < most and len(part.items) >= part.wanted
         else:
@@ -238,6 +241,22 @@ def _run(deps: Dependencies, search: _Search, noted: list[FollowUps], *, most: i
             )
             most -= len(claiming.claimed)
         is_more_due |= any(each.set_aside for each in noted[known:])
+
+
+def _sound(deps: Dependencies, search: _Search, ids: Sequence[str], noted: list[FollowUps]) -> list[str]:
+    """Return the rows that can be claimed, as rehearsals show, and set the others aside."""
+    parts, sound = SetParts(deps, f"rehearse {search.channel}", ids), list[str]()
+    while (part := parts.take()) is not None:
+        try:
+            parts.rehearse(part, partial(search.claim, part=part, only=tuple(part.items)))
+            sound += part.items
+        except BrokenRow as broken:
+            noted.append(_set_aside(deps, broken))
+            parts.put_back(part)
+        except use_case.DAMAGE as error:
+            if not parts.halve(part, error):
+                noted.append(_blame(deps, part.items, error))
+    return sound
 
 
 def _blame(deps: Dependencies, ids: Sequence[str], error: Exception) -> FollowUps:

@@ -2,9 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, NoReturn, TypeVar
 
 from notifyflow.errors import CommitUnknown, Contended, StorageUnavailable
 from notifyflow.pipeline.transaction import set_aside, use_case
@@ -14,6 +16,10 @@ from notifyflow.pipeline.transaction.running import Transaction
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+
+
+class _Passed(Exception):
+    """Raised to roll back what could be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,11 @@ class SetParts(Generic[Item]):
         self._deps.pressure.passed(self._name, len(part.items))
         return committed
 
+    def rehearse(self, part: SetPart[Item], body: Callable[[Transaction], object]) -> None:
+        """Run a part in a transaction that is rolled back; raises as ``run`` if it could not be committed."""
+        with suppress(_Passed):
+            self.run(part, partial(_roll_back, body))
+
     def halve(self, part: SetPart[Item], error: Exception) -> bool:
         """Put a failed part back as two halves; return False if a single item is damaged or refused.
 
@@ -116,3 +127,9 @@ class SetParts(Generic[Item]):
         else:
             return False
         return True
+
+
+def _roll_back(body: Callable[[Transaction], object], tx: Transaction) -> NoReturn:
+    body(tx)
+    tx.ledger.flush()
+    raise _Passed

@@ -4,10 +4,9 @@ Which rows the database refuses is found by trying: the same is done for a part 
 """
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, NoReturn, TypeVar, assert_never
+from typing import Generic, TypeVar, assert_never
 
 from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.references import ById, ByKey, IncidentRef
@@ -24,10 +23,6 @@ _NAME = "spare"
 _INCIDENT = "incident"
 
 
-class _Passed(Exception):
-    """Raised to roll back what could be written."""
-
-
 @dataclass(slots=True)
 class _Act(Generic[T]):
     """What is done, and its last transaction."""
@@ -40,12 +35,6 @@ class _Act(Generic[T]):
         self.tx = tx
         tx.ledger.spare(spared)
         return self.body(tx)
-
-    def attempt(self, tx: Transaction, *, spared: Collection[str]) -> NoReturn:
-        """Do it and roll back; raise ``_Passed`` when all but some rows could be written."""
-        self.do(tx, spared=spared)
-        tx.ledger.flush()
-        raise _Passed
 
     def unwritten(self) -> Mapping[str, str]:
         """Return the machines of the rows, by id, that the last transaction was to change when it failed."""
@@ -90,13 +79,10 @@ def _find(deps: Dependencies, act: _Act[T], machines: Mapping[str, str], left: C
     """Return the rows that cannot be written, with their errors; raise that of an incident, or of what is new."""
     rows = sorted(row_id for row_id, machine in machines.items() if machine != _INCIDENT and row_id not in left)
     parts, found = SetParts[str](deps, _NAME, rows), dict[str, Exception]()
-    with suppress(_Passed):
-        parts.run(SetPart([]), partial(act.attempt, spared={*left, *rows}))
+    parts.rehearse(SetPart([]), partial(act.do, spared={*left, *rows}))
     while (part := parts.take()) is not None:
         try:
-            parts.run(part, partial(act.attempt, spared={*left, *rows}.difference(part.items)))
-        except _Passed:
-            continue
+            parts.rehearse(part, partial(act.do, spared={*left, *rows}.difference(part.items)))
         except (Contended, Refused) as error:
             if not (is_unwritable(error) or isinstance(error, Contended)):
                 raise

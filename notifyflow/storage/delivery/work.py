@@ -91,7 +91,7 @@ class Work(Repository):
         return tuple(self._unit.remember(self._unit.with_attempts(rows), is_locked=True)), locked
 
     def claim_these(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
-        """Lock and read the given notifications that may be sent now, in their order, skipping those that others have locked."""
+        """Lock and read those of some notifications that are due or wait, in their order; as ``claim``, it skips locked ones."""
         found = {row["id"]: row for row in self._unit.rows(self._unit.locked(_THESE(ids, now + _APART), skips_locked=True))}
         rows = [found[each] for each in ids if each in found]
         return tuple(self._unit.remember(self._unit.with_attempts(rows), is_locked=True))
@@ -289,11 +289,15 @@ def _to_ring(where: Callable[[Parameters], Expression], order: Field) -> Stateme
     return Statement(build)
 
 
+def _is_ready(param: Parameters) -> Expression:
+    """Return the condition that a notification is due, or waits for others."""
+    return (NotificationRow.due_at <= param(NotificationRow.due_at)) | NotificationRow.waits_until.is_null(is_null=False)
+
+
 def _lanes(param: Parameters) -> Select:
     """Search for the notifications of some lanes that are due, or wait."""
     is_there = param.any_of(NotificationRow.lane) & (NotificationRow.lane != SQL("''"))  # as the index has it
-    is_ready = (NotificationRow.due_at <= param(NotificationRow.due_at)) | NotificationRow.waits_until.is_null(is_null=False)
-    query = select(NotificationFacts, QUEUED, is_there, is_ready, _IS_FREE)
+    query = select(NotificationFacts, QUEUED, is_there, _is_ready(param), _IS_FREE)
     return query.order_by(URGENCY, NotificationRow.created_at, NotificationRow.id).limit(param(IntegerField()))
 
 
@@ -307,15 +311,7 @@ def _due_of(param: Parameters) -> Select:
 
 
 _ALL_DUE = Statement(_all_due)
-_THESE = Statement(
-    lambda param: select(
-        NotificationFacts,
-        param.any_of(NotificationRow.id),
-        QUEUED,
-        NotificationRow.due_at <= param(NotificationRow.due_at),
-        _IS_FREE,
-    )
-)
+_THESE = Statement(lambda param: select(NotificationFacts, param.any_of(NotificationRow.id), QUEUED, _is_ready(param), _IS_FREE))
 _QUEUED_OF = Statement(
     lambda param: (
         NotificationRow.select(NotificationRow.id).where(param.any_of(NotificationRow.id), QUEUED).order_by(NotificationRow.id)

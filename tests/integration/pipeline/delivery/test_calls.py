@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -21,7 +22,9 @@ from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Claimed
 from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.storage.dialects import execute
 from tests.builders import ACCEPTED, BUSY, START, UNKNOWN, a_contact, a_recipient, an_incident
+from tests.damage import Damage, damaged, release_all
 from tests.driver import Driver
 
 CRITICAL, ERROR, WARNING = Severity.CRITICAL, Severity.ERROR, Severity.WARNING
@@ -504,3 +507,60 @@ def test_a_failed_tier_opens_the_next_one_although_the_call_was_shared(driver: D
     driver.respond("voice", replace(BUSY, result=Result.PERMANENT_FAILURE))
     driver.deliver()
     assert [driver.pages(key=key)["email"].state for key in ("db-1", "db-2")] == [SENT] * 2
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+@pytest.mark.parametrize("place", [0, 4])
+@pytest.mark.parametrize("damage", Damage)
+@pytest.mark.parametrize("machine", ["notification", "escalation", "incident"])
+def test_a_damaged_page_makes_no_other_of_its_number_late(
+    driver: Driver, machine: str, damage: Damage, place: int, *, is_early: bool
+) -> None:
+    notify(driver, "over", "db-1")
+    driver.resolve(key="over")
+    call, names = make(driver), [f"db-{number}" for number in range(2, 11)]
+    notify(driver, *names)
+    assert driver.claim("voice") == ()
+    hurt = names.pop(place)
+    row_id = {
+        "notification": row(driver, hurt).id,
+        "escalation": driver.escalation(key=hurt).id,
+        "incident": driver.status(hurt).facts.id,
+    }[machine]
+    others = {row(driver, name).id for name in names}
+    with ExitStack() as stack:
+        if is_early:
+            stack.enter_context(damaged(driver.deps, machine, row_id, damage))
+        hang_up(driver, call)
+        later: list[Claimed] = []
+        for seconds in (1, 2, 26):  # there is a storm: the next call waits for the beat
+            wait(driver, seconds)
+            later += driver.claim("voice")
+        if not is_early:
+            stack.enter_context(damaged(driver.deps, machine, row_id, damage))
+        for _ in range(3):  # the first page leads the others, which are due two seconds later
+            wait(driver, 1)
+            later += driver.claim("voice")
+        (next_call,) = later
+        assert others <= {each.message.notification_id for each in next_call.attempts}
+    release_all(driver.deps)
+    for each in next_call.attempts:
+        driver.record(each, REF)
+
+
+@pytest.mark.parametrize("column", ["left_at", "beat_at", "urgent_from", "urgent_until", "calm_until"])
+@pytest.mark.parametrize("channel", ["sms", "voice"])
+def test_a_damaged_lane_makes_nobody_wait(driver: Driver, channel: str, column: str) -> None:
+    policy = replace(DEFAULT, tiers=(Tier(name="all", channels=(channel,)),))
+    names = [f"db-{number}" for number in range(1, 6)]
+    for name in names:
+        driver.notify(an_incident(name, severity=CRITICAL), a_recipient("ada", channel), policy=policy)
+        driver.deliver()
+    lane = driver.pages(key="db-5")[channel].lane
+    use_case.run(
+        driver.deps,
+        lambda tx: execute(tx.ledger._unit.db, f"UPDATE notifyflow_lane SET {column} = '-infinity' WHERE id = '{lane}'") and None,
+    )
+    driver.notify(an_incident("db-6", severity=CRITICAL), a_recipient("ada", channel), policy=policy)
+    driver.pass_time(minutes=3)
+    assert all(driver.pages(key=name)[channel].attempts for name in (*names, "db-6"))
