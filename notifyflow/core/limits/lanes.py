@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.intervals import Interval, counted
-from notifyflow.core.delivery.model import DeferralReason, Kind, Severity
+from notifyflow.core.delivery.model import DeferralReason, Kind, Result, Severity
 
 BEGINS_WITH = 3
 """A storm begins with this many incidents within ``WITHIN``."""
@@ -24,6 +24,12 @@ LASTS = timedelta(minutes=5)
 
 URGENT_BEAT = timedelta(seconds=30)
 """A message with a CRITICAL page leaves at the latest this long after the lane's last message."""
+
+REPEATED_AFTER = timedelta(seconds=60)
+"""In a storm, a call without a new page leaves at the earliest this long after the lane's last one."""
+
+TAKEN_EARLY = timedelta(seconds=30)
+"""In a storm, a call takes along what would be called again within this time, so that nothing waits longer for the next call."""
 
 LEAD = timedelta(seconds=2)
 """One page of those that wait is due this long before the others: the claim that takes it takes them all, as one message."""
@@ -203,6 +209,24 @@ def departure(
         return Departure.ALONE, now
     until = row.waits_until or (now if lane.left_at is None else min(lane.left_at, row.created_at) + longest)
     return (Departure.WAITS, until) if until - LEAD > now else (Departure.WITH_ALL, now)
+
+
+def call_departure(
+    row: NotificationFacts, lane: Lane, arrivals: Sequence[Arrivals], longest: timedelta, *, now: datetime
+) -> tuple[Departure, datetime]:
+    """Return as ``departure`` how a page leaves by call: in a storm, one that nobody took waits for the next call."""
+    if lane.left_at is None or not is_called_again(row, lane, now=now):
+        return departure(row, lane, arrivals, longest, now=now)
+    until = lane.left_at + REPEATED_AFTER
+    return (Departure.WAITS, until) if until - LEAD > now else (Departure.WITH_ALL, now)
+
+
+def is_called_again(row: NotificationFacts, lane: Lane | None, *, now: datetime) -> bool:
+    """Return whether there is a storm in which a page's next call may be any call to its number: nobody took its last one."""
+    last = row.attempts[-1] if row.attempts else None
+    was_called = last is not None and last.result is Result.TEMPORARY_FAILURE and not last.is_doubted and not last.is_halved
+    is_on = lane is not None and is_stormy(lane, class_of(row.severity), now=now)
+    return is_on and was_called and row.deferred_by is None
 
 
 def add_waiting(lane: Lane, until: datetime, *, now: datetime) -> tuple[Lane, datetime]:

@@ -18,8 +18,8 @@ from notifyflow.pipeline.limits.attempts import Candidate, blaming
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.running import Transaction
 
-_SETS = 5
-"""How many sets of attempts one message carries at most; with PostgreSQL they are 500."""
+MOST = 500
+"""How many pages one message carries at most."""
 
 Judge = Callable[[NotificationFacts], Candidate | None]
 """(notification) → the notification with all that its attempt needs, or None if it may not be sent now."""
@@ -131,12 +131,12 @@ def _first_attempts(crowd: Crowd) -> list[NotificationFacts]:
 
 
 def take_others(
-    tx: Transaction, wanted: Sequence[Candidate], judge: Judge
+    tx: Transaction, wanted: Sequence[Candidate], judge: Judge, *, due_by: datetime | None = None
 ) -> tuple[tuple[NotificationFacts, ...], Mapping[str, Sequence[Candidate]]]:
     """Claim the other pages of some pages' lanes that are due or wait; return them all, and by lane those that may be bundled."""
     others: dict[str, list[Candidate]] = defaultdict(list)
     known = {each.row.id for each in wanted}
-    found = tx.ledger.work.claim_lanes({each.lane for each in wanted}, known, now=tx.now, limit=most(tx))
+    found = tx.ledger.work.claim_lanes({each.lane for each in wanted}, known, now=due_by or tx.now, limit=MOST)
     with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is judged
         tx.ledger.escalations.load_pages(found)
     for row in found:
@@ -183,7 +183,7 @@ def _leave_lane(tx: Transaction, crowd: Crowd, leaving: Leaving) -> Iterator[Seq
     _save(tx, crowd, waiting, is_beat=is_beat)
     for call in calls.values():
         call.sort(key=lambda each: bundle.order(each.row))
-        yield from (call[start : start + most(tx)] for start in range(0, len(call), most(tx)))
+        yield from (call[start : start + MOST] for start in range(0, len(call), MOST))
 
 
 def earlier_pages(tx: Transaction, crowd: Crowd, rows: Sequence[NotificationFacts]) -> Iterator[Sequence[NotificationFacts]]:
@@ -227,8 +227,3 @@ def postpone(tx: Transaction, candidate: Candidate, *, due_at: datetime, until: 
             tx.ledger.move(row, after, event="postponed", at=tx.now, detail={"until": until.isoformat(timespec="seconds")})
         else:
             tx.ledger.save(row, after)
-
-
-def most(tx: Transaction) -> int:
-    """Return how many pages one message carries at most."""
-    return _SETS * tx.deps.set_size

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import calls
+from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import Kind
 from notifyflow.core.limits import lanes as storms
 from notifyflow.core.limits.lanes import Departure
@@ -30,7 +31,8 @@ def leave(
     """Return the calls to make now: one to each free number, about everything that is due there.
 
     What finds its number taken waits until the call under way counts as over; a sweep brings it forward when the call ends. In a
-    storm, what comes after a call waits for the beat as well, so that a short call is not followed by another at once. A page
+    storm, what comes after a call waits for the beat as well, so that a short call is not followed by another at once, and what
+    was called already waits for the next call, a minute after the last one at the latest. A page
     whose policy forbids bundling gets a call of its own, and the others of its number wait for that.
     """
     leaving, crowds = Leaving(), dict[str, Crowd]()
@@ -58,10 +60,18 @@ def _look(
     lanes.look(tx, crowds)
     lanes.note_storms(tx, crowds.values())
     if takes_others:
-        leaving.others, others = lanes.take_others(tx, [each for crowd in crowds.values() for each in crowd.wanted], judge)
+        wanted = [each for crowd in crowds.values() for each in crowd.wanted]
+        leaving.others, others = lanes.take_others(tx, wanted, judge, due_by=tx.now + storms.TAKEN_EARLY)
         for lane_id, found in others.items():
-            crowds[lane_id].others += found
+            crowd = crowds[lane_id]
+            crowd.others += [each for each in found if _is_ready(tx, each.row, crowd)]
     lanes.lock_all(tx, channel, crowds)
+
+
+def _is_ready(tx: Transaction, row: NotificationFacts, crowd: Crowd) -> bool:
+    """Return whether a page is due, waits, or may be called a little early."""
+    is_due = row.waits_until is not None or (row.due_at is not None and row.due_at <= tx.now)
+    return is_due or storms.is_called_again(row, crowd.lane, now=tx.now)
 
 
 def _leave(tx: Transaction, crowd: Crowd, taken_until: datetime | None, leaving: Leaving) -> None:
@@ -93,7 +103,7 @@ def _beat(tx: Transaction, crowd: Crowd, present: Sequence[Candidate]) -> dateti
     untils = []
     for row, earlier in zip(rows, lanes.earlier_pages(tx, crowd, rows), strict=True):
         patience = storms.patience(row, earlier, longest)
-        departure, until = storms.departure(row, crowd.lane, crowd.arrivals, patience, now=tx.now)
+        departure, until = storms.call_departure(row, crowd.lane, crowd.arrivals, patience, now=tx.now)
         if departure is not Departure.WAITS:
             return None
         untils.append(until)
@@ -107,4 +117,4 @@ def _call(tx: Transaction, pages: Sequence[Candidate]) -> Sequence[Candidate]:
     if not lanes.is_bundled(tx, ordered[0]):
         return ordered[:1]
     apart = bundle.apart(ordered[0].row)
-    return [each for each in ordered if lanes.is_bundled(tx, each) and bundle.apart(each.row) == apart][: lanes.most(tx)]
+    return [each for each in ordered if lanes.is_bundled(tx, each) and bundle.apart(each.row) == apart][: lanes.MOST]

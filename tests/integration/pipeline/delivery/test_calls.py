@@ -509,6 +509,25 @@ def test_a_failed_tier_opens_the_next_one_although_the_call_was_shared(driver: D
     assert [driver.pages(key=key)["email"].state for key in ("db-1", "db-2")] == [SENT] * 2
 
 
+def test_in_a_storm_what_nobody_took_is_called_again_together(driver: Driver) -> None:
+    notify(driver, "db-1")
+    call = make(driver)
+    notify(driver, "db-2", "db-3")
+    called = [(0.0, call)]
+    for second in range(1, 240):
+        if second == 40:
+            notify(driver, "db-4")
+        wait(driver, 1)
+        for each in driver.claim("voice"):
+            called.append((float(second), each))
+            for attempt in each.attempts:
+                driver.record(attempt, REF)
+        hang_up(driver, called[-1][1])
+    assert [len(each.attempts) for _, each in called] == [1, 2, 4, 4, 1]
+    assert [round(after - before, -1) for (before, _), (after, _) in pairwise(called)] == [30, 30, 60, 60]
+    assert {row(driver, f"db-{number}").state for number in range(1, 5)} == {FAILED}
+
+
 @pytest.mark.parametrize("is_early", [True, False])
 @pytest.mark.parametrize("place", [0, 4])
 @pytest.mark.parametrize("damage", Damage)

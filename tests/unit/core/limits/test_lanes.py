@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.model import DeferralReason, Kind, Severity
+from notifyflow.core.delivery.model import AttemptState, DeferralReason, Kind, Result, Severity
 from notifyflow.core.limits import lanes
 from notifyflow.core.limits.lanes import LEAD, Arrivals, Class, Departure, Lane
 from tests.builders import START
@@ -140,6 +140,22 @@ def test_a_status_update_waits_in_any_storm_and_prolongs_none() -> None:
     calm = Lane(id="lane", channel="sms", left_at=START, calm_from=START, calm_until=START + lanes.LASTS)
     assert [leaves(update, each)[0] for each in (STORM, calm, LANE)] == [Departure.WAITS, Departure.WAITS, Departure.ALONE]
     assert lanes.go_on(calm, [replace(update, created_at=START + seconds(9))], now=START + seconds(9)) == calm
+
+
+def test_in_a_storm_a_page_that_was_called_waits_for_the_next_call() -> None:
+    def calls(row: NotificationFacts, lane: Lane = STORM, *, now: datetime = START) -> tuple[Departure, timedelta]:
+        departure, until = lanes.call_departure(row, lane, (), TEXT, now=now)
+        return departure, until - now
+
+    failed = page(CRITICAL, attempts=(attempt(result=Result.TEMPORARY_FAILURE),))
+    assert calls(failed, now=START + seconds(10)) == (Departure.WAITS, seconds(50))
+    assert calls(failed, now=START + lanes.REPEATED_AFTER - LEAD) == (Departure.WITH_ALL, seconds(0))
+    others = [attempt(state=AttemptState.NOT_SENT), attempt(result=Result.TEMPORARY_FAILURE, is_doubted=True)]
+    rows = [replace(failed, attempts=(each,)) for each in others]
+    for row in (*rows, replace(failed, deferred_by=DeferralReason.LIMIT), replace(failed, severity=WARNING)):
+        assert calls(row) == (Departure.ALONE, seconds(0))
+    assert calls(failed, replace(STORM, left_at=None)) == (Departure.ALONE, seconds(0))
+    assert calls(page())[0] is Departure.WAITS
 
 
 def test_a_retry_leaves_with_others_only_after_quiet_hours() -> None:
