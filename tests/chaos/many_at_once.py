@@ -49,7 +49,7 @@ class Told:
         lost: How many incidents no accepted text or call carried.
         duplicates: How many texts carried an incident again.
         unexplained: How many of those have no doubt in their row.
-        left_open: How many incidents are open after ALL with each code, and a reply to the text about one.
+        left_open: How many incidents are open after a reply to each text, as it says.
     """
 
     incidents: int
@@ -169,8 +169,8 @@ def _judge(flow: NotifyFlow, sandbox: Sandbox, came: Mapping[str, float], *, alo
                 duplicates += again
                 unexplained += again > sum(attempt.is_doubted for attempt in row.attempts)
     texts = [each.text for each in accepted if each.channel == "sms"]
-    for reply in (*sorted({found[0] for text in texts if (found := re.search(r"ALL \d+", text))}), "1"):
-        sandbox.reply(PHONE, reply)  # and then what a text named alone
+    for reply in sorted({found[1] for text in texts if (found := re.search(r"^Reply (ALL \d+|\d+)", text, re.MULTILINE))}):
+        sandbox.reply(PHONE, reply)
     left_open = sum(flow.status(key).facts.state is IncidentState.OPEN for key in first_of)
     early = [each for each in accepted if each.after_s - offset <= _THREE_MINUTES_S]
     return Told(
