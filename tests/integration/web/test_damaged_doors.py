@@ -99,6 +99,7 @@ DAMAGE: dict[str, dict[str, str]] = {
     "critical": {"at": NEVER},
     "notice": {"at": NEVER},
     "provider_health": {"spent": BROKEN, "throttled_until": NEVER},
+    "lane": {"left_at": NEVER, "urgent_until": NEVER, "calm_until": NEVER},
     "pause": {"scope": LOUD, "paused_at": NEVER},
     "override": {"people": BROKEN, "begins_at": NEVER},
     "calendar": {"shifts": BROKEN, "fetched_at": NEVER},
@@ -234,6 +235,7 @@ def _fill(ledger: Any, incident_id: str, now: datetime) -> None:
     shift = Shift(begins_at=now, ends_at=now + timedelta(days=1), people=("ben",), why=DutyReason.CALENDAR)
     ledger.roster.put_shifts(claimed, Calendar(schedule="office", shifts=(shift,), fetched_at=now), etag="", last_modified="")
     ledger.operations.add_notice("a reason", "twilio", at=now)
+    ledger.lanes.lock(["a lane"], "sms")
     ledger.set_asides._unit.insert(
         SetAsideRow,
         [
