@@ -41,7 +41,7 @@ _BEFORE = """
 
 @dataclass(frozen=True)
 class AllFailed:
-    """Since when all ways before a step that waits have failed, whose clock said so, and what was disturbed until then."""
+    """Since when all ways before a step have failed and a process can see it, by whose clock, and the disturbances until then."""
 
     since_s: float
     skew: timedelta
@@ -182,10 +182,15 @@ class Chains:
         before = next(each for each in status.steps if each.number == step.number - 1 and _is_beside(each, step))
         now = START + timedelta(seconds=self._world.now_s)
         if before.state is StepState.SKIPPED or self._has_all_failed(before, status, now):
-            failed = AllFailed(self._world.now_s, session.task.process.skew, self._disturbances())
+            failed = AllFailed(self._awake_s(), session.task.process.skew, self._disturbances())
             self._all_failed.setdefault(step.id, failed)
         else:
             self._all_failed.pop(step.id, None)
+
+    def _awake_s(self) -> float:
+        """Return when a process that sweeps can run: now, unless all of them stand still."""
+        sweeping = (each.paused_until_s for each in self._world.processes if each.name != "web" and not each.is_dead)
+        return max(self._world.now_s, min(sweeping, default=0.0))
 
     def _has_all_failed(self, step: StepFacts, status: IncidentStatus, at: datetime) -> bool:
         own = [each for each in status.escalations if each.facts.is_current and each.facts.recipient_id in step.paged]
