@@ -84,13 +84,15 @@ class _Claiming:
 
     Attributes:
         found: How many rows this transaction locked, not counting others of their lanes.
-        waiting: How many of them wait for others.
+        are_all: Whether nothing else was due.
+        waiting: How many wait for others from now on.
         locked: Requested rows that another transaction has locked.
         overtaken: Rows that were set aside when their round ended.
     """
 
     at: datetime
     found: int
+    are_all: bool = False
     waiting: int = 0
     locked: frozenset[str] = frozenset()
     overtaken: list[NotificationFacts] = field(default_factory=list)
@@ -109,16 +111,20 @@ class _Search:
     providers: Sequence[str]
     reporting: Collection[str]
 
-    def claim(self, tx: Transaction, *, part: SetPart[str], only: Sequence[str]) -> _Claiming:
-        """Claim due notifications, or the ones in ``only``; the part then lists the locked rows, in their order."""
+    def claim(self, tx: Transaction, *, part: SetPart[str], only: Sequence[str], most: int) -> _Claiming:
+        """Claim due notifications, or the ones in ``only``; the part then lists the locked rows, in their order.
+
+        Those that are found after the first ``most`` leave with one of them, wait for others, or stay due.
+        """
         slots = SlotAllocation(tx, self.channel, self.providers)
-        locked: frozenset[str] = frozenset()
+        locked, are_all = frozenset[str](), False
         if only:
             rows = tx.ledger.work.claim_these(only, now=tx.now)
         else:
-            rows, locked = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=part.wanted)
+            found = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=part.wanted)
+            rows, locked, are_all = found.rows, found.locked, found.are_all
         tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the ringing process's clock may be ahead
-        claiming = _Claiming(at=tx.now, found=len(rows), locked=locked)
+        claiming = _Claiming(at=tx.now, found=len(rows), are_all=are_all, locked=locked)
         part.items[:] = only or [row.id for row in rows]
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
             tx.ledger.escalations.load_pages(rows)
@@ -131,7 +137,7 @@ class _Search:
         if tx.deps.capabilities(self.channel).is_call:
             leaving = numbers.leave(tx, self.channel, candidates, judge, slots.lock, takes_others=not only)
         else:
-            leaving = lanes.leave(tx, self.channel, candidates, judge, takes_others=not only)
+            leaving = lanes.leave(tx, self.channel, candidates, judge, room=len(rows) if only else most, takes_others=not only)
         part.items[:] = only or [row.id for row in (*rows, *leaving.others)]
         claiming.waiting = leaving.waiting
         for call in leaving.calls:
@@ -214,14 +220,18 @@ def _run(deps: Dependencies, search: _Search, noted: list[FollowUps], *, most: i
 
     A part that cannot be claimed as a whole is halved (``SetParts``). A damaged row is set aside, and others are claimed in its
     place. Pages that leave in one call are claimed together without it: what is claimed later would wait for the call to end.
+    What waits takes no room: after a part of which some wait, the search looks at more at a time.
     """
     parts: SetParts[str] = SetParts(deps, f"claim {search.channel}")
-    is_more_due, is_together = True, deps.capabilities(search.channel).is_call
-    while (part := parts.take() or (parts.search(most) if is_more_due and most > 0 else None)) is not None:
+    is_more_due, is_together, waiting = True, deps.capabilities(search.channel).is_call, 0
+    widest = most if is_together else max(most, deps.set_size)
+    while (
+        part := parts.take() or (parts.search(min(most + 2 * waiting, widest)) if is_more_due and most > 0 else None)
+    ) is not None:
         only, known = tuple(part.items), len(noted)
         is_more_due &= bool(only)
         try:
-            claiming, follow_ups = parts.run(part, partial(search.claim, part=part, only=only))
+            claiming, follow_ups = parts.run(part, partial(search.claim, part=part, only=only, most=most))
         except BrokenRow as broken:
             noted.append(_set_aside(deps, broken))
             parts.put_back(*([part] if only else []))
@@ -236,11 +246,18 @@ def _run(deps: Dependencies, search: _Search, noted: list[FollowUps], *, most: i
         else:
             noted.append(follow_ups)
             yield claiming
-            is_more_due |= claiming.found == part.wanted and (
-                claiming.waiting > 0 or (part.wanted < most and bool(claiming.claimed))
-            )
+            is_more_due |= _may_more_leave(claiming, part.wanted, most)
             most -= len(claiming.claimed)
+            waiting = claiming.waiting
         is_more_due |= any(each.set_aside for each in noted[known:])
+
+
+def _may_more_leave(claiming: _Claiming, wanted: int, most: int) -> bool:
+    """Return whether a search for so many may have left rows for which there is room."""
+    may_be_more = claiming.found == wanted and not claiming.are_all
+    return (claiming.waiting > 0 and (may_be_more or claiming.found > most)) or (
+        may_be_more and wanted < most and bool(claiming.claimed)
+    )
 
 
 def _sound(deps: Dependencies, search: _Search, ids: Sequence[str], noted: list[FollowUps]) -> list[str]:
@@ -248,7 +265,7 @@ def _sound(deps: Dependencies, search: _Search, ids: Sequence[str], noted: list[
     parts, sound = SetParts(deps, f"rehearse {search.channel}", ids), list[str]()
     while (part := parts.take()) is not None:
         try:
-            parts.rehearse(part, partial(search.claim, part=part, only=tuple(part.items)))
+            parts.rehearse(part, partial(search.claim, part=part, only=tuple(part.items), most=part.count))
             sound += part.items
         except BrokenRow as broken:
             noted.append(_set_aside(deps, broken))

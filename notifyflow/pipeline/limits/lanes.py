@@ -1,7 +1,7 @@
 """Decides, inside the claim's transaction, what leaves each lane now: alone, together, or after a wait for others."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,7 +32,7 @@ class Leaving:
     Attributes:
         calls: The notifications of each call, the most severe first.
         others: Pages that were claimed beside the given ones, since they are in the same lanes.
-        waiting: Number of the given ones that wait for others.
+        waiting: Number of those that wait from now on.
     """
 
     calls: list[Sequence[Candidate]] = field(default_factory=list)
@@ -46,8 +46,10 @@ class Crowd:
 
     Attributes:
         wanted: Those that are claimed.
-        others: The others that are due, or wait.
+        lane: The lane; None if it has had no storm.
+        others: Others that are due, or wait; they leave only with one that is claimed.
         starting: The storms that begin with them.
+        stored: The lane as it is stored, if it is locked.
     """
 
     id: str
@@ -56,34 +58,44 @@ class Crowd:
     arrivals: Sequence[Arrivals]
     others: list[Candidate] = field(default_factory=list)
     starting: dict[Class, Start] = field(default_factory=dict)
+    stored: Lane | None = None
+
+    @property
+    def present(self) -> Sequence[Candidate]:
+        """All of them."""
+        return (*self.wanted, *self.others)
 
 
-def leave(tx: Transaction, channel: str, candidates: Sequence[Candidate], judge: Judge, *, takes_others: bool) -> Leaving:
+def leave(
+    tx: Transaction, channel: str, candidates: Sequence[Candidate], judge: Judge, *, room: int, takes_others: bool
+) -> Leaving:
     """Return the calls to make now for some candidates; the others wait.
 
-    In a lane without a storm, in which nothing was deferred, each leaves by itself, and one statement has looked.
-    ``takes_others`` is False where only the given ones may be written.
+    In a lane without a storm, in which nothing was deferred, each leaves by itself, and one statement has looked. What waits in a
+    lane is read only when a page leaves with it.
+
+    Args:
+        tx: The transaction.
+        channel: The channel.
+        candidates: Notifications that are due.
+        judge: Returns whether another notification may be sent now.
+        room: How many of the candidates, the first ones, may leave by themselves.
+        takes_others: False where only the given ones may be written.
     """
     leaving = Leaving()
     crowds: dict[str, Crowd] = {}
-    for each in candidates:
-        if not is_bundled(tx, each):
+    for number, each in enumerate(candidates):
+        if is_bundled(tx, each):
+            crowd = crowds.setdefault(each.lane, Crowd(each.lane, [], None, ()))
+            (crowd.wanted if number < room else crowd.others).append(each)
+        elif number < room:
             leaving.calls.append((each,))
-        elif each.lane in crowds:
-            crowds[each.lane].wanted.append(each)
-        else:
-            crowds[each.lane] = Crowd(each.lane, [each], None, ())
     if crowds:
         look(tx, crowds)
-        note_storms(tx, crowds.values())
-        crowded = {each.id: each for each in crowds.values() if _is_crowded(tx, each)}
-        if crowded and takes_others:
-            leaving.others, others = take_others(tx, [each for crowd in crowded.values() for each in crowd.wanted], judge)
-            for lane_id, found in others.items():
-                crowded[lane_id].others += found
-        lock_all(tx, channel, crowded)
+        _gather(tx, channel, crowds, judge, leaving, takes_others=takes_others)
         for crowd in crowds.values():
             leaving.calls += _leave_lane(tx, crowd, leaving)
+        save_all(tx, crowds.values())
         place = {each.row.id: number for number, each in enumerate(candidates)}
         leaving.calls.sort(key=lambda call: min(place.get(each.row.id, len(place)) for each in call))
     return leaving
@@ -98,9 +110,14 @@ def is_bundled(tx: Transaction, candidate: Candidate) -> bool:
     return is_on and (row.kind is Kind.PAGE or is_update_of_others)
 
 
-def look(tx: Transaction, crowds: Mapping[str, Crowd]) -> None:
-    """Read the state of the lanes."""
-    states, arrivals = tx.ledger.lanes.read(crowds, now=tx.now)
+def look(tx: Transaction, crowds: Mapping[str, Crowd], *, as_for: Collection[Severity] = ()) -> None:
+    """Read the state of the lanes as for the pages that are there, and for pages of some severities."""
+    wanted: dict[tuple[str, Class], Severity] = {}
+    for crowd in crowds.values():
+        severities = {*as_for, *(each.row.severity for each in crowd.present)}
+        for severity in sorted(severities, key=lambda each: -each.rank):  # the most severe of a class
+            wanted[crowd.id, lanes.class_of(severity)] = severity
+    states, arrivals = tx.ledger.lanes.read([(lane_id, each) for (lane_id, _), each in wanted.items()], now=tx.now)
     for lane_id, crowd in crowds.items():
         crowd.lane, crowd.arrivals = states.get(lane_id), arrivals.get(lane_id, ())
 
@@ -120,14 +137,42 @@ def note_storms(tx: Transaction, crowds: Iterable[Crowd]) -> None:
 def _is_crowded(tx: Transaction, crowd: Crowd) -> bool:
     """Return whether there may be others to leave with, or to wait for."""
     is_stormy = crowd.lane is not None and any(lanes.is_stormy(crowd.lane, each, now=tx.now) for each in Class)
-    was_quiet = any(each.row.deferred_by is DeferralReason.QUIET for each in crowd.wanted)
+    was_quiet = any(each.row.deferred_by is DeferralReason.QUIET for each in crowd.present)
     has_company = was_quiet or any(lanes.joins(row, now=tx.now) for row in _first_attempts(crowd))
-    has_company |= any(bundle.company(each.row) for each in crowd.wanted)
+    has_company |= any(bundle.company(each.row) for each in crowd.present)
     return bool(crowd.starting) or is_stormy or has_company
 
 
 def _first_attempts(crowd: Crowd) -> list[NotificationFacts]:
-    return [each.row for each in crowd.wanted if not each.row.attempts]
+    return [each.row for each in crowd.present if not each.row.attempts]
+
+
+def _gather(
+    tx: Transaction, channel: str, crowds: dict[str, Crowd], judge: Judge, leaving: Leaving, *, takes_others: bool
+) -> None:
+    """Take what leaves with the claimed pages, and lock the lanes with storms.
+
+    Lanes of which no page is claimed are left out if their pages leave: whoever claims one of them takes all.
+    """
+    note_storms(tx, crowds.values())
+    crowded = {each.id: each for each in crowds.values() if _is_crowded(tx, each)}
+    leaving_together = [each for each in crowded.values() if _may_have_company(tx, each)]
+    for crowd in leaving_together:
+        if not crowd.wanted:
+            del crowds[crowd.id], crowded[crowd.id]
+    pages = [each for crowd in leaving_together if crowd.wanted for each in crowd.present]
+    if pages and takes_others:
+        leaving.others, others = take_others(tx, pages, judge)
+        for lane_id, found in others.items():
+            crowded[lane_id].others += found
+    lock_all(tx, channel, crowded)
+
+
+def _may_have_company(tx: Transaction, crowd: Crowd) -> bool:
+    """Return whether a page may leave with others of its lane, rather than alone, or wait for them."""
+    if crowd.starting or any(bundle.company(each.row) for each in crowd.present):
+        return True
+    return any(departure in (Departure.TOGETHER, Departure.WITH_ALL) for _, departure, _ in _departures(tx, crowd))
 
 
 def take_others(
@@ -152,23 +197,22 @@ def lock_all(tx: Transaction, channel: str, crowded: Mapping[str, Crowd]) -> Non
     stormy = [each.id for each in crowded.values() if each.starting or each.lane is not None]
     if not stormy:
         return
-    for lane_id, before in tx.ledger.lanes.lock(stormy, channel).items():
-        lane = before
-        for severities, start in crowded[lane_id].starting.items():
+    for lane_id, lane in tx.ledger.lanes.lock(stormy, channel).items():
+        crowd = crowded[lane_id]
+        crowd.stored = lane
+        for severities, start in crowd.starting.items():
             lane = lanes.begin(lane, severities, start, now=tx.now)
-        crowded[lane_id].lane = lane
-        tx.ledger.lanes.save(before, lane)
+        crowd.lane = lane
+
+
+def save_all(tx: Transaction, crowds: Iterable[Crowd]) -> None:
+    """Write the locked lanes."""
+    tx.ledger.lanes.save([(each.stored, each.lane) for each in crowds if each.stored is not None and each.lane is not None])
 
 
 def _leave_lane(tx: Transaction, crowd: Crowd, leaving: Leaving) -> Iterator[Sequence[Candidate]]:
     """Yield the calls that leave a lane now; let the others wait."""
-    beat = tx.deps.capabilities(crowd.wanted[0].row.channel).beat
-    present = (*crowd.wanted, *crowd.others)
-    earlier = earlier_pages(tx, crowd, [each.row for each in present])
-    everyone = [
-        (each, *lanes.departure(each.row, crowd.lane, crowd.arrivals, lanes.patience(each.row, pages, beat), now=tx.now))
-        for each, pages in zip(present, earlier, strict=True)
-    ]
+    everyone = _departures(tx, crowd)
     ways = {departure for _, departure, _ in everyone}
     is_beat, is_together = Departure.WITH_ALL in ways, not ways.isdisjoint((Departure.WITH_ALL, Departure.TOGETHER))
     calls: dict[Hashable, list[Candidate]] = defaultdict(list)
@@ -177,13 +221,23 @@ def _leave_lane(tx: Transaction, crowd: Crowd, leaving: Leaving) -> Iterator[Seq
         key, is_wanted = _call(each, is_together=is_together), number < len(crowd.wanted)
         if departure is Departure.WAITS and not is_beat:
             waiting.append((each, until))
-            leaving.waiting += is_wanted
+            leaving.waiting += is_wanted or each.row.waits_until is None
         elif is_wanted or key in calls or (is_beat and not each.row.attempts):  # nobody has room for other calls
             calls[key].append(each)
-    _save(tx, crowd, waiting, is_beat=is_beat)
+    _postpone_all(tx, crowd, waiting, is_beat=is_beat)
     for call in calls.values():
         call.sort(key=lambda each: bundle.order(each.row))
         yield from (call[start : start + MOST] for start in range(0, len(call), MOST))
+
+
+def _departures(tx: Transaction, crowd: Crowd) -> Sequence[tuple[Candidate, Departure, datetime]]:
+    """Return how each page of a lane leaves, and at the latest when."""
+    beat = tx.deps.capabilities(crowd.present[0].row.channel).beat
+    earlier = earlier_pages(tx, crowd, [each.row for each in crowd.present])
+    return [
+        (each, *lanes.departure(each.row, crowd.lane, crowd.arrivals, lanes.patience(each.row, pages, beat), now=tx.now))
+        for each, pages in zip(crowd.present, earlier, strict=True)
+    ]
 
 
 def earlier_pages(tx: Transaction, crowd: Crowd, rows: Sequence[NotificationFacts]) -> Iterator[Sequence[NotificationFacts]]:
@@ -204,18 +258,18 @@ def _call(candidate: Candidate, *, is_together: bool) -> Hashable:
     return (row.kind, row.namespace, candidate.contact.recipient_id) if is_together else row.id
 
 
-def _save(tx: Transaction, crowd: Crowd, waiting: Sequence[tuple[Candidate, datetime]], *, is_beat: bool) -> None:
-    """Let pages wait, and write the lane; one without a storm has no row."""
+def _postpone_all(tx: Transaction, crowd: Crowd, waiting: Sequence[tuple[Candidate, datetime]], *, is_beat: bool) -> None:
+    """Let pages wait, and note in the lane what leaves and waits."""
     if crowd.lane is None:
         return
-    lane = lanes.go_on(crowd.lane, (each.row for each in (*crowd.wanted, *crowd.others)), now=tx.now)
+    lane = lanes.go_on(crowd.lane, (each.row for each in crowd.present), now=tx.now)
     if is_beat:
         lane = lanes.left(lane, now=tx.now)
     for each, until in waiting:
         if each.row.waits_until is None or each.row.due_at is None or each.row.due_at <= tx.now:
             lane, due_at = lanes.add_waiting(lane, until, now=tx.now)
             postpone(tx, each, due_at=due_at, until=until)
-    tx.ledger.lanes.save(crowd.lane, lane)
+    crowd.lane = lane
 
 
 def postpone(tx: Transaction, candidate: Candidate, *, due_at: datetime, until: datetime) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import calls
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.model import Kind
+from notifyflow.core.delivery.model import Kind, Severity
 from notifyflow.core.limits import lanes as storms
 from notifyflow.core.limits.lanes import Departure
 from notifyflow.core.messages import bundle
@@ -50,6 +50,7 @@ def leave(
     taken = tx.ledger.attempts.numbers_taken(sorted(crowds), now=tx.now)
     for crowd in crowds.values():
         _leave(tx, crowd, taken.get(crowd.id), leaving)
+    lanes.save_all(tx, crowds.values())
     return leaving
 
 
@@ -57,7 +58,7 @@ def _look(
     tx: Transaction, channel: str, crowds: Mapping[str, Crowd], judge: Judge, leaving: Leaving, *, takes_others: bool
 ) -> None:
     """Read the state of the lanes, and take what else is due or waits in them."""
-    lanes.look(tx, crowds)
+    lanes.look(tx, crowds, as_for=[Severity.CRITICAL])
     lanes.note_storms(tx, crowds.values())
     if takes_others:
         wanted = [each for crowd in crowds.values() for each in crowd.wanted]
@@ -76,7 +77,7 @@ def _is_ready(tx: Transaction, row: NotificationFacts, crowd: Crowd) -> bool:
 
 def _leave(tx: Transaction, crowd: Crowd, taken_until: datetime | None, leaving: Leaving) -> None:
     """Call a number, or let its pages wait for the call under way or for the beat."""
-    present, lane = [*crowd.wanted, *crowd.others], crowd.lane
+    present, lane = crowd.present, crowd.lane
     beat_at = None if taken_until else _beat(tx, crowd, present)
     call = [] if taken_until or beat_at else _call(tx, present)
     leaving.calls += [call] if call else []
@@ -90,8 +91,7 @@ def _leave(tx: Transaction, crowd: Crowd, taken_until: datetime | None, leaving:
     leaving.waiting += len(waiting)
     if lane is not None:
         after = storms.go_on(lane, (each.row for each in present), now=tx.now)
-        after = storms.left(after, now=tx.now) if call else replace(after, beat_at=beat_at)
-        tx.ledger.lanes.save(lane, after)
+        crowd.lane = storms.left(after, now=tx.now) if call else replace(after, beat_at=beat_at)
 
 
 def _beat(tx: Transaction, crowd: Crowd, present: Sequence[Candidate]) -> datetime | None:

@@ -40,6 +40,21 @@ class Due:
     severity: Severity
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Notifications of a channel that may be sent now.
+
+    Attributes:
+        rows: They are locked, in the order in which they leave.
+        locked: Requested ones that are due and that another transaction has locked, if fewer than wanted were found.
+        are_all: Whether nothing else is due on the channel that is not locked.
+    """
+
+    rows: tuple[NotificationFacts, ...]
+    locked: frozenset[str]
+    are_all: bool
+
+
 Row = dict[str, Any]
 
 _DEFERRED, _REQUESTED, _ANY = "deferred", "requested", "any"
@@ -61,9 +76,7 @@ class Work(Repository):
         super().__init__(unit)
         self._fair_queue = FairQueue(unit)
 
-    def claim(
-        self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int
-    ) -> tuple[tuple[NotificationFacts, ...], frozenset[str]]:
+    def claim(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> Found:
         """Lock and read notifications of a channel that may be sent now, skipping those that another transaction has locked.
 
         Args:
@@ -76,10 +89,11 @@ class Work(Repository):
         Returns:
             The notifications with their attempts: CRITICAL first, then the deferred, the requested and the others, each by
             ``due_at``. Stale ones come last among equally urgent ones, the newest first. Several namespaces take turns, each in
-            this order. If they are fewer than ``limit``, also the requested ones that are due and that others have locked.
+            this order.
         """
         locked: frozenset[str] = frozenset()
         rows = self._claim_all(channel, requested_ids, now=now, limit=limit)
+        are_all = bool(rows)
         for is_urgent in (True, False) if not rows else ():
             if len(rows) < limit:
                 rows += self._claim_fairly(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
@@ -88,7 +102,8 @@ class Work(Repository):
             free = self._unit.rows(self._unit.locked(_THESE(due, now + _APART), skips_locked=True)) if due else []
             rows += free
             locked = frozenset(due).difference(row["id"] for row in free)
-        return tuple(self._unit.remember(self._unit.with_attempts(rows), is_locked=True)), locked
+        facts = self._unit.remember(self._unit.with_attempts(rows), is_locked=True)
+        return Found(rows=tuple(facts), locked=locked, are_all=are_all)
 
     def claim_these(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
         """Lock and read those of some notifications that are due or wait, in their order; as ``claim``, it skips locked ones."""

@@ -26,7 +26,7 @@ def test_sends_without_an_outcome_are_counted_until_the_last_lease_ends(store: S
     begin(store, *(a_page(number) for number in (1, 2, 3)))
 
     def body(ledger: Ledger) -> None:
-        (first, second, _), _ = ledger.work.claim("email", (), now=NOW, limit=10)
+        first, second, _ = ledger.work.claim("email", (), now=NOW, limit=10).rows
         claim(ledger, first, lease_until=NOW + LEASE)
         claim(ledger, second, lease_until=NOW + LEASE / 2)
 
@@ -47,7 +47,7 @@ def test_a_process_that_swept_within_the_last_ten_seconds_may_still_run(store: S
 
 def test_a_worker_logs_at_its_start_what_an_earlier_one_has_left(store: Store, database_url: str) -> None:
     begin(store, a_page())
-    store.run(lambda ledger: claim(ledger, ledger.work.claim("email", (), now=NOW, limit=1)[0][0]))
+    store.run(lambda ledger: claim(ledger, ledger.work.claim("email", (), now=NOW, limit=1).rows[0]))
     settings = Settings(database_url=SecretStr(database_url), broker_url=SecretStr("redis://127.0.0.1:1"))
     with NotifyFlow(settings, clock=HandClock(NOW)) as flow, capture_logs() as lines:
         flow.make_worker()

@@ -19,7 +19,7 @@ AGAIN_AFTER = timedelta(seconds=30)
 
 
 def _claim_due(store: Store, *requested_ids: str, limit: int = 10, now: datetime = NOW) -> list[str]:
-    return ids(store.run(lambda ledger: ledger.work.claim("email", requested_ids, now=now, limit=limit)[0]))
+    return ids(store.run(lambda ledger: ledger.work.claim("email", requested_ids, now=now, limit=limit).rows))
 
 
 def _ring(store: Store, *, limit: int = 10, now: datetime = NOW) -> list[str]:
@@ -60,7 +60,7 @@ def test_of_two_namespaces_each_gets_every_other_row(store: Store) -> None:
     begin(store, *(a_page(number, namespace="other") for number in range(11, 15)), number=2)
 
     def claim_one(ledger: Ledger) -> str:
-        ((row,), _) = ledger.work.claim("email", (), now=NOW, limit=1)
+        (row,) = ledger.work.claim("email", (), now=NOW, limit=1).rows
         claim(ledger, row)
         return row.namespace
 
@@ -112,7 +112,7 @@ def test_a_claim_brings_the_attempts(store: Store) -> None:
         ledger.move(row, replace(row, state=NotificationState.QUEUED, due_at=NOW, attempts=(not_sent,)), event="released", at=NOW)
 
     store.run(release)
-    ((claimed,), _) = store.run(lambda ledger: ledger.work.claim("email", (), now=NOW, limit=1))
+    (claimed,) = store.run(lambda ledger: ledger.work.claim("email", (), now=NOW, limit=1)).rows
     assert [each.id for each in claimed.attempts] == ["n1-a1"]
 
 
@@ -125,7 +125,7 @@ def test_workers_that_claim_at_once_share_the_work_without_a_gap(store: Store) -
         start.wait()
 
         def use_case(ledger: Ledger) -> list[str]:
-            rows, _ = ledger.work.claim("email", ("n1",), now=NOW, limit=each)
+            rows = ledger.work.claim("email", ("n1",), now=NOW, limit=each).rows
             for row in rows:
                 claim(ledger, row)
             return ids(rows)

@@ -47,7 +47,7 @@ def test_storms_and_what_waits_in_them_are_counted_by_channel(store: Store) -> N
     def body(ledger: Ledger) -> None:
         for each in lanes:
             ((_, before),) = ledger.lanes.lock([each.id], each.channel).items()
-            ledger.lanes.save(before, each)
+            ledger.lanes.save([(before, each)])
 
     store.run(body)
     begin(
