@@ -125,6 +125,7 @@ class Session:
         self.database.leave(self)
         for row_id in [row_id for row_id, holder in self.database.locks.items() if holder is self]:
             del self.database.locks[row_id]
+            self.database.unlocked[row_id] = self, self.database.world.now_s
         for waiter in self.waiting:
             if waiter.waits_for is self:
                 waiter.task.wake_after(0)
@@ -268,6 +269,7 @@ class SimulatedDatabase:
         self.epoch = 0
         self.up_at_s = 0.0
         self.locks: dict[str, Session] = {}
+        self.unlocked: dict[str, tuple[Session, float]] = {}
         self._limits: dict[Task, float] = {}
         self.has_damage = False  # whether constraints refuse rows that were damaged on purpose
         self.put_off: dict[str, Any] = {}  # what a mutant stores later
@@ -293,6 +295,11 @@ class SimulatedDatabase:
         """Become unavailable for a while; every open transaction is lost."""
         self.epoch += 1
         self.up_at_s = self.world.now_s + span_s
+
+    def was_locked(self, row_id: str, session: Session) -> bool:
+        """Return whether another transaction was the last to lock a row, and held it while a transaction ran."""
+        holder, until_s = self.unlocked.get(row_id, (session, 0.0))
+        return holder is not session and until_s >= session.began_s
 
     def look(self, sql: str, *values: Any) -> list[Any]:
         """Run SQL against the committed rows, outside any transaction, once between two commits that change a table of it."""
