@@ -46,6 +46,17 @@ def test_the_quick_benchmark_saves_its_figures_and_compares_them(tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_small_storm_is_measured_and_no_figures_are_written() -> None:
+    kept = (ROOT / "docs" / "figures" / "storm.json").read_bytes()
+    command = [sys.executable, "-m", "tests.bench", "--quick", "--smallest", "storm"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for what in ("incidents", "one person", "storm: worker, ms of CPU a row", "lone call: statements a page"):
+        assert f"   * - {what}\n" in done.stdout
+    assert (ROOT / "docs" / "figures" / "storm.json").read_bytes() == kept
+
+
+@pytest.mark.slow
 def test_a_history_made_of_copies_is_as_consistent_as_the_one_that_was_copied() -> None:
     with arena() as field:
         past = Original(field, "history", is_resolved=True)

@@ -261,7 +261,7 @@ def served(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[int, ps
             process.terminate()
 
 
-def _write_directory(path: Path) -> Path:
+def write_directory(path: Path) -> Path:
     """Write a directory with all people, and with schedules that hand over every day, week, or month."""
     people = [f'[recipients.p{number}]\nname = "Person {number}"\nemail = "p@example.com"' for number in range(PEOPLE)]
     rotas = [
@@ -289,7 +289,8 @@ def _variables(url: str, broker_url: str, directory: Path) -> dict[str, str]:
     }
 
 
-def _store_policy(server: Postgres, name: str) -> str:
+def store_policy(server: Postgres, name: str) -> str:
+    """Store a policy for rows that are filled in; return its digest."""
     stored = snapshot(DEFAULT)
     insert = sql.SQL("INSERT INTO notifyflow_policy (digest, document, created_at) VALUES ({}, {}, now())")
     server.execute(insert.format(sql.Literal(stored.digest), sql.Literal(stored.document)), name)
@@ -361,9 +362,9 @@ def _running(server: Postgres, queue_url: str, folder: Path, notifications: int)
     url = server.url(name)
     with closing(Store(url)) as store:
         store.upgrade()
-    fill(server, name, notifications=notifications, policy=_store_policy(server, name))
+    fill(server, name, notifications=notifications, policy=store_policy(server, name))
     _end_autovacuum(server, name)
-    variables = _variables(url, queue_url, _write_directory(folder / "directory.toml"))
+    variables = _variables(url, queue_url, write_directory(folder / "directory.toml"))
     with NotifyFlow(Settings.from_variables(variables)) as flow:
         flow.users().add("admin", Role.ADMIN, password=PASSWORD)
         with served(variables, folder) as (port, process):

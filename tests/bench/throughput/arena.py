@@ -93,6 +93,7 @@ class Arena:
             "NOTIFYFLOW_DATABASE_URL": self.url,
             "NOTIFYFLOW_BROKER_URL": self._redis_url,
             "NOTIFYFLOW_PROVIDER_LIMITS": f"{channels.NAME}=1000000",
+            "NOTIFYFLOW_BUNDLING": "false",
             **more,
         }
 

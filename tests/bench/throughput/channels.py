@@ -10,7 +10,7 @@ from pathlib import Path
 
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.http import STATUSES, Http, refusal
-from notifyflow.core.capabilities import SHOWN, ChannelCapabilities
+from notifyflow.core.capabilities import CHAT_BEAT, ChannelCapabilities
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings
@@ -64,27 +64,27 @@ class BenchChannel(Channel):
 
 class Email(BenchChannel):
     name = "email"
-    capabilities = ChannelCapabilities(gets_status_updates=True, shows_without_receipt=True)
+    capabilities = ChannelCapabilities(gets_status_updates=True, shows_without_receipt=True, is_bundled=True)
 
 
 class Slack(BenchChannel):
     name = "slack"
-    capabilities = ChannelCapabilities(gets_status_updates=True, shows_without_receipt=True)
+    capabilities = ChannelCapabilities(gets_status_updates=True, shows_without_receipt=True, is_bundled=True, beat=CHAT_BEAT)
 
 
 class Push(BenchChannel):
     name = "push"
-    capabilities = SHOWN
+    capabilities = ChannelCapabilities(shows_without_receipt=True, is_bundled=True, beat=CHAT_BEAT)
 
 
 class Sms(BenchChannel):
     name = "sms"
-    capabilities = SHOWN
+    capabilities = ChannelCapabilities(shows_without_receipt=True, has_text_replies=True, is_bundled=True, names=3)
 
 
 class Voice(BenchChannel):
     name = "voice"
-    capabilities = ChannelCapabilities(is_call=True)
+    capabilities = ChannelCapabilities(is_call=True, is_bundled=True)
 
 
 def install(folder: Path) -> None:

@@ -34,15 +34,17 @@ class Series:
         return statistics.median(self.values)
 
 
-def in_turn(scenario: str, rounds: int, measures: Mapping[str, Callable[[], Measured]]) -> list[Series]:
-    """Measure all, one after the other, and that so many times, or as often as can be begun within a minute.
+def in_turn(
+    scenario: str, rounds: int, measures: Mapping[str, Callable[[], Measured]], *, budget_s: float = BUDGET_S
+) -> list[Series]:
+    """Measure all, one after the other, and that so many times, or as often as can be begun in the time, which is a minute.
 
     A measurement that fails is said and left out, so that the others go on.
     """
     began = time.monotonic()
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for number in range(rounds):
-        if number and time.monotonic() - began > BUDGET_S:
+        if number and time.monotonic() - began > budget_s:
             break
         for who, measure in measures.items():
             try:
