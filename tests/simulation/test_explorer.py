@@ -11,7 +11,7 @@ from tests.simulation.explorer.oracle import Fault, Verdict, judge
 from tests.simulation.explorer.stage import Firing, Seen, Sent
 from tests.simulation.explorer.story import Acknowledges, Act, Flaps, Moves, Pauses, Response, Story, draw
 
-pytestmark = pytest.mark.timeout(3600)  # steps bound a story: how long it takes is up to what else the machine does
+pytestmark = pytest.mark.timeout(3600)  # a story ends by its own clock: how long it takes is up to what else the machine does
 STORIES, CHUNK = 100, 20
 MINUTE_S = 60.0
 UNTIL_S = 240 * MINUTE_S
