@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from inspect import Parameter, signature
 from types import FunctionType
 from typing import Any, NoReturn, TypeVar
 
@@ -133,7 +134,10 @@ class Session:
 
 
 class Overriding:
-    """A class whose subclasses may only override: a method that no base class has would have no effect, and is refused."""
+    """A class whose subclasses may only override.
+
+    A method that no base class has would have no effect, and one that takes other arguments would crash: both are refused.
+    """
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -141,6 +145,21 @@ class Overriding:
         assert own, f"{cls.__name__} overrides nothing"
         unknown = [name for name in own if not any(name in vars(base) for base in cls.__mro__[1:])]
         assert not unknown, f"{cls.__name__} overrides methods that do not exist: {', '.join(unknown)}"
+        for name in own:
+            base = next(vars(each)[name] for each in cls.__mro__[1:] if name in vars(each))
+            assert _takes_as_much(vars(cls)[name], base), f"{cls.__name__}.{name} takes other arguments than what it overrides"
+
+
+def _takes_as_much(function: Any, overridden: Any) -> bool:
+    """Return whether a method can be called with all arguments of the one that it overrides."""
+    wanted = signature(overridden).parameters.values()
+    named = {each.name: None for each in wanted if each.kind is Parameter.KEYWORD_ONLY}
+    places = [None for each in wanted if each.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    try:
+        signature(function).bind(*places, **named)
+    except TypeError:
+        return False
+    return True
 
 
 class SimulatedUnitOfWork(Overriding, UnitOfWork):

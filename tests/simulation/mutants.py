@@ -170,7 +170,7 @@ class QuarantinedLeases(Overriding, Attempts):
 class NoSecondCheck(Overriding, Intervals):
     """Takes nothing for quarantined that was found by a search."""
 
-    def quarantined_among(self, incident_ids: Any) -> frozenset[str]:
+    def quarantined_among(self, incident_ids: Any, **arguments: Any) -> frozenset[str]:
         return frozenset()
 
 

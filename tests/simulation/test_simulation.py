@@ -79,6 +79,8 @@ def test_a_mutant_that_would_change_nothing_is_refused() -> None:
         type("Misnamed", (SimulatedUnitOfWork,), {"no_such_method": lambda self: None})
     with pytest.raises(AssertionError, match="overrides nothing"):
         type("Empty", (SimulatedUnitOfWork,), {})
+    with pytest.raises(AssertionError, match="mark_rung takes other arguments"):
+        type("Outdated", (SimulatedUnitOfWork,), {"mark_rung": lambda self, ids: None})
     with pytest.raises(AttributeError), swapped(lifecycle, "no_such_function", None):
         pass
     with pytest.raises(AssertionError, match="0 times what a mutant leaves out"):
