@@ -672,10 +672,10 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
-    Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,)), known=1),
+    Mutant("no due sweep", Variant(parts=(NoDueSweep,)), known=26),
+    Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,)), known=71),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
-    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=7),
+    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=102),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=4),
     Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=3),
     Mutant(
@@ -685,7 +685,7 @@ MUTANTS = (
     ),
     Mutant("a record in doubt that reports nothing", swap=_silent_after_doubt, known=9),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=28),
+    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=42),
     Mutant(
         "escalation without the UNIQUE constraint",
         Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,), without=(_NO_TIER,)),
@@ -753,7 +753,7 @@ MUTANTS = (
         swap=lambda: swapped(receive, "for_title", lambda receipt, position, **named: receipt),
         known=113,
     ),
-    Mutant("an answer that acknowledges everything open", Variant(parts=(AllOpenAnswers,)), known=208),
+    Mutant("an answer that acknowledges everything open", Variant(parts=(AllOpenAnswers,)), known=7),
     Mutant(
         "a receipt for the first page of a message only",
         swap=lambda: swapped(web, "apply_to_all", _apply_to_the_first),
@@ -770,7 +770,7 @@ MUTANTS = (
         swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
         known=7,
     ),
-    Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=99),
+    Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=44),
     Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=11),
     Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=7),
     Mutant("an interrupted leader that stays the leader", swap=lambda: swapped(GroupCommit, "_leave", _keep_the_lead), known=9),
@@ -838,7 +838,7 @@ MUTANTS = (
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
         known=110,
     ),
-    Mutant("an attempt that two threads are assigned", swap=lambda: swapped(shared_claims, "_assign", _assign_to_all), known=27),
+    Mutant("an attempt that two threads are assigned", swap=lambda: swapped(shared_claims, "_assign", _assign_to_all), known=170),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
@@ -881,7 +881,7 @@ MUTANTS = (
         swap=lambda: swapped(escalation._EscalationSubject, "_alert", _alert_beside_the_chain),
         known=4,
     ),
-    Mutant("a hand-over that each worker tells", swap=_without_hand_over_marks, known=57),
+    Mutant("a hand-over that each worker tells", swap=_without_hand_over_marks, known=105),
     Mutant("a message for each click", swap=lambda: swapped(hand_overs, "QUIET_FOR", timedelta()), known=62),
     Mutant(
         "a duty that is given back in silence",
