@@ -782,7 +782,7 @@ MUTANTS = (
     Mutant(
         "a ring that is lost while its row is locked",
         swap=lambda: swapped(shared_claims, "claim", _forget_locked),
-        known=48,
+        known=72,
         world=simulate_calm,
     ),
     Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=280),
@@ -828,7 +828,7 @@ MUTANTS = (
     Mutant(
         "a timer that waits for the tiers before its own",
         swap=lambda: swapped(tier_rules, "timers", lambda ahead: timers(ahead[:1])),
-        known=39,
+        known=102,
     ),
     Mutant("a sweep of quarantined leases", Variant(parts=(QuarantinedLeases, NoSecondCheck)), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(parts=(ForgottenQuarantine,)), known=6),
