@@ -284,7 +284,10 @@ class Beats:
         now = self._disturbances()
         if now != self._known_disturbances:
             self._known_disturbances, self._disturbed_s = now, self._world.now_s
-        self._disturbed_s = max(self._disturbed_s, self._database.up_at_s, self._broker.up_at_s)
+        away_until_s = [self._database.up_at_s, self._broker.up_at_s]
+        if self._world.awake_s > self._world.now_s:
+            away_until_s.append(self._world.awake_s)
+        self._disturbed_s = max(self._disturbed_s, *away_until_s)
 
 
 def _covered_s(spans: Iterable[tuple[float, float]]) -> float:

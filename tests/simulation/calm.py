@@ -165,7 +165,7 @@ class Calm(Scenario):
                 is_early = promised.what is NextEventKind.ATTEMPT and now < at - _WITHIN and _has_come(promised, escalation)
                 require(not is_early, f"{what}, and came at {now:%H:%M:%S}")
                 if at <= now and key in said:
-                    said[key] = promised
+                    said[key] = said[key] if _waits(promised, escalation) else promised
                 elif at <= now:
                     require(_has_come(promised, escalation), f"{what}, and will not")
             self._promised[row_id] = said
@@ -261,6 +261,11 @@ def _pages_again(coming: NextEvent, facts: EscalationFacts) -> bool:
 
 def _key(coming: NextEvent) -> _Key:
     return coming.what, coming.notification_id, coming.attempt or coming.tier
+
+
+def _waits(promised: NextEvent, escalation: EscalationStatus) -> bool:
+    """Return whether a page waits for others, since a storm has begun after it was queued."""
+    return any(each.id == promised.notification_id and each.waits_until for each in escalation.notifications)
 
 
 def _has_come(promised: NextEvent, escalation: EscalationStatus) -> bool:

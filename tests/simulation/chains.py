@@ -182,15 +182,10 @@ class Chains:
         before = next(each for each in status.steps if each.number == step.number - 1 and _is_beside(each, step))
         now = START + timedelta(seconds=self._world.now_s)
         if before.state is StepState.SKIPPED or self._has_all_failed(before, status, now):
-            failed = AllFailed(self._awake_s(), session.task.process.skew, self._disturbances())
+            failed = AllFailed(self._world.awake_s, session.task.process.skew, self._disturbances())
             self._all_failed.setdefault(step.id, failed)
         else:
             self._all_failed.pop(step.id, None)
-
-    def _awake_s(self) -> float:
-        """Return when a process that sweeps can run: now, unless all of them stand still."""
-        sweeping = (each.paused_until_s for each in self._world.processes if each.name != "web" and not each.is_dead)
-        return max(self._world.now_s, min(sweeping, default=0.0))
 
     def _has_all_failed(self, step: StepFacts, status: IncidentStatus, at: datetime) -> bool:
         own = [each for each in status.escalations if each.facts.is_current and each.facts.recipient_id in step.paged]

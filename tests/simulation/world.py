@@ -191,6 +191,12 @@ class World:
         self._line: list[tuple[float, float, int, Callable[[], object]]] = []
         self._count = count()
 
+    @property
+    def awake_s(self) -> float:
+        """When a process that sweeps can run: now, unless all of them stand still."""
+        sweeping = (each.paused_until_s for each in self.processes if each.name != "web" and not each.is_dead)
+        return max(self.now_s, min(sweeping, default=0.0))
+
     def apart(self, what: str) -> random.Random:
         """Return a random generator for one feature, so that worlds without the feature keep their traces."""
         return random.Random(f"{self.seed} {what}")
