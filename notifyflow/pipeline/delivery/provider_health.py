@@ -1,6 +1,6 @@
 """Grants the slots of providers inside the claim's transaction; none is reserved ahead."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -221,10 +221,10 @@ def _decide_when_suspected(tx: Transaction, row: NotificationFacts, deferred_sin
         tx.ledger.save(escalation, replace(escalation, next_decision_at=at))
 
 
-def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Iterator[str]:
+def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Sequence[str]:
     """Return the providers in order of preference; after a failure the next provider first, and the failed one last."""
     attempts = counted(row)
     first = 0
     if attempts and attempts[-1].result in _FAILED and attempts[-1].provider in providers:
         first = providers.index(attempts[-1].provider) + 1
-    yield from (*providers[first:], *providers[:first])
+    return (*providers[first:], *providers[:first])
