@@ -135,7 +135,7 @@ def check(
     """Read all that is said of an incident; that of operations speaks of others, too, and so does the list."""
     explain = meanings(driver.flow.channels)
     page = browser.get(f"/incidents/{status.facts.id}").text
-    drilled = DrilledDocument.of_incident("x", status, operations, calling=CALLING, explain=explain, is_settled=True)
+    drilled = DrilledDocument.of_incidents("x", [status], operations, calling=CALLING, explain=explain, is_settled=True)
     said = {
         "page": sentences.words(page),
         "terminal": on_the_terminal(driver, status),
