@@ -142,15 +142,19 @@ class AnyStory(RuleBasedStateMachine):
     def claim(self, channels: set[str], has_provider: bool) -> None:
         escalations = {each.facts.id: each for status in self._all() for each in status.escalations}
         providers = [f"provider {len(self.attempts)}"] if has_provider else []  # so that none is ever found unhealthy, or mute
-        for claimed in chain.from_iterable(self.driver.claim(each, limit=2, providers=providers) for each in sorted(channels)):
+        calls = chain.from_iterable(self.driver.claim(each, limit=2, providers=providers) for each in sorted(channels))
+        for claimed in (each for call in calls for each in call.attempts):  # what was late leaves in one call
             row = self.rows[claimed.message.notification_id]
             row.claim()
             self.attempts[claimed.message.attempt_id] = (claimed.message.notification_id, len(row.calls) - 1)
             self.running.append(claimed)
-            [escalation] = [
-                each for each in escalations.values() if claimed.message.notification_id in {row.id for row in each.notifications}
+            [(escalation, kind)] = [
+                (each, row.kind)
+                for each in escalations.values()
+                for row in each.notifications
+                if row.id == claimed.message.notification_id
             ]
-            if claimed.message.content.kind is Kind.PAGE:
+            if kind is Kind.PAGE:
                 assert is_live(escalation), "a page of an escalation that has ended was claimed"
 
     @precondition(lambda self: self.running)
