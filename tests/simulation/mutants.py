@@ -685,7 +685,7 @@ MUTANTS = (
     ),
     Mutant("a record in doubt that reports nothing", swap=_silent_after_doubt, known=9),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=42),
+    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=7),
     Mutant(
         "escalation without the UNIQUE constraint",
         Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,), without=(_NO_TIER,)),
@@ -739,6 +739,11 @@ MUTANTS = (
         swap=lambda: swapped(lanes, "_is_first", lambda *given, **named: False),
         known=274,
     ),
+    Mutant(
+        "a page that nobody took and that waits too long for the next call",
+        swap=lambda: swapped(lanes, "REPEATED_AFTER", timedelta(minutes=10)),
+        known=28,
+    ),
     Mutant("a message that drops the 21st page", swap=lambda: swapped(attempts, "bundle_of", _say_twenty), known=145),
     Mutant("bundling that is off and ignores what waits", Variant(parts=(NoEndOfHolding,)), known=88),
     Mutant("a cap that counts each page of a message", swap=lambda: swapped(claim_module, "begin_all", _count_each), known=303),
@@ -753,7 +758,7 @@ MUTANTS = (
         swap=lambda: swapped(receive, "for_title", lambda receipt, position, **named: receipt),
         known=113,
     ),
-    Mutant("an answer that acknowledges everything open", Variant(parts=(AllOpenAnswers,)), known=7),
+    Mutant("an answer that acknowledges everything open", Variant(parts=(AllOpenAnswers,)), known=37),
     Mutant(
         "a receipt for the first page of a message only",
         swap=lambda: swapped(web, "apply_to_all", _apply_to_the_first),
@@ -771,8 +776,8 @@ MUTANTS = (
         known=7,
     ),
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=44),
-    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=11),
-    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=7),
+    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=66),
+    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=10),
     Mutant("an interrupted leader that stays the leader", swap=lambda: swapped(GroupCommit, "_leave", _keep_the_lead), known=9),
     Mutant(
         "owed rings that nobody gives back",
@@ -782,7 +787,7 @@ MUTANTS = (
     Mutant(
         "a ring that is lost while its row is locked",
         swap=lambda: swapped(shared_claims, "claim", _forget_locked),
-        known=72,
+        known=83,
         world=simulate_calm,
     ),
     Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=280),
@@ -842,7 +847,7 @@ MUTANTS = (
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
-        known=27,
+        known=72,
     ),
     Mutant(
         "a failure that waits for a round of notices",
