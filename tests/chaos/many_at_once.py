@@ -49,7 +49,7 @@ class Told:
         lost: How many incidents no accepted text or call carried.
         duplicates: How many texts carried an incident again.
         unexplained: How many of those have no doubt in their row.
-        left_open: How many incidents are open after a reply to each text, as it says.
+        left_open: How many incidents are open after a reply to each text, as it or the response to that says.
     """
 
     incidents: int
@@ -150,6 +150,15 @@ def _phone_messages(messages: Sequence[Message]) -> list[Message]:
     return [each for each in messages if each.channel in ("sms", "voice") and each.is_accepted]
 
 
+def _answer(sandbox: Sandbox, texts: Sequence[str]) -> None:
+    """Reply to each text as it says; where several are open, the response to "1" has their codes."""
+    for reply in sorted({found[0] for text in texts if (found := re.search(r"ALL \d+", text))}):
+        sandbox.reply(PHONE, reply)
+    for choices in sandbox.reply(PHONE, "1"):
+        for code in re.findall(r"[:;] (\d+) ", choices):
+            sandbox.reply(PHONE, code)
+
+
 def _judge(flow: NotifyFlow, sandbox: Sandbox, came: Mapping[str, float], *, alone_s: float, offset: float, kills: int) -> Told:
     accepted = [each for each in _phone_messages(sandbox.inbox.messages()) if each.after_s > offset and each.to == PHONE]
     at = {each.attempt_id: each.after_s - offset for each in accepted}
@@ -169,8 +178,7 @@ def _judge(flow: NotifyFlow, sandbox: Sandbox, came: Mapping[str, float], *, alo
                 duplicates += again
                 unexplained += again > sum(attempt.is_doubted for attempt in row.attempts)
     texts = [each.text for each in accepted if each.channel == "sms"]
-    for reply in sorted({found[1] for text in texts if (found := re.search(r"^Reply (ALL \d+|\d+)", text, re.MULTILINE))}):
-        sandbox.reply(PHONE, reply)
+    _answer(sandbox, texts)
     left_open = sum(flow.status(key).facts.state is IncidentState.OPEN for key in first_of)
     early = [each for each in accepted if each.after_s - offset <= _THREE_MINUTES_S]
     return Told(
