@@ -152,7 +152,7 @@ def _gather(
 ) -> None:
     """Take what leaves with the claimed pages, and lock the lanes with storms.
 
-    Lanes of which no page is claimed are left out if their pages leave: whoever claims one of them takes all.
+    If a lane's message leaves now, but none of its pages has room in this claim, the lane is left to the next claim.
     """
     note_storms(tx, crowds.values())
     crowded = {each.id: each for each in crowds.values() if _is_crowded(tx, each)}

@@ -31,9 +31,9 @@ def leave(
     """Return the calls to make now: one to each free number, about everything that is due there.
 
     What finds its number taken waits until the call under way counts as over; a sweep brings it forward when the call ends. In a
-    storm, what comes after a call waits for the beat as well, so that a short call is not followed by another at once, and what
-    was called already waits for the next call, a minute after the last one at the latest. A page
-    whose policy forbids bundling gets a call of its own, and the others of its number wait for that.
+    storm, what comes after a call waits for the beat as well, so that a short call is not followed by another at once. A page
+    that nobody took waits for the next call, which comes a minute after the last one at the latest. A page whose policy forbids
+    bundling gets a call of its own, and the others of its number wait for that.
     """
     leaving, crowds = Leaving(), dict[str, Crowd]()
     for each in candidates:
