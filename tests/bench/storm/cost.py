@@ -3,7 +3,7 @@
 import time
 
 from tests.bench.storm.driver import CALLERS
-from tests.bench.storm.scene import Size, drive, variables, wait_until_carried
+from tests.bench.storm.scene import Size, drive, drive_all, variables, wait_until_carried
 from tests.bench.throughput.arena import Arena
 from tests.bench.throughput.contestants import OURS
 from tests.bench.throughput.series import Measured, percentile
@@ -29,14 +29,7 @@ def rows_of_a_storm(arena: Arena, size: Size, *, is_bundling: bool) -> Measured:
         drive(arena, is_bundling=is_bundling, incidents=20, people=20, seconds=1, channels=size.channels, prefix="warm")
         wait_until_carried(query)
         before = query(_ROWS), query(_MESSAGES), worker.cpu_s, arena.postgres_processes.cpu_s
-        driven = drive(
-            arena,
-            is_bundling=is_bundling,
-            incidents=size.incidents,
-            people=size.people,
-            seconds=size.seconds,
-            channels=size.channels,
-        )
+        driven = drive_all(arena, size, is_bundling=is_bundling)
         wait_until_carried(query)
         after = query(_ROWS), query(_MESSAGES), worker.cpu_s, arena.postgres_processes.cpu_s
     rows, messages, spent_s, postgres_s = (late - early for late, early in zip(after, before, strict=True))

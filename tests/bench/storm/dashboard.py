@@ -16,7 +16,7 @@ from notifyflow import NotifyFlow, Settings
 from notifyflow.core.accounts.users import Role
 from tests.bench.fill import fill
 from tests.bench.pages import Browser, pages, served, store_policy, write_directory
-from tests.bench.storm.scene import Size, drive, variables, wait_until_carried
+from tests.bench.storm.scene import Size, drive, drive_all, variables, wait_until_carried
 from tests.bench.throughput.arena import Arena
 from tests.bench.throughput.contestants import OURS
 from tests.dashboard import PASSWORD
@@ -81,14 +81,7 @@ def dashboard(arena: Arena, size: Size, *, is_bundling: bool) -> Seen:
 
 def _come(arena: Arena, size: Size, is_over: threading.Event, *, is_bundling: bool) -> float:
     try:
-        return drive(
-            arena,
-            is_bundling=is_bundling,
-            incidents=size.incidents,
-            people=size.people,
-            seconds=size.seconds,
-            channels=size.channels,
-        ).took_s
+        return drive_all(arena, size, is_bundling=is_bundling).took_s
     finally:
         is_over.set()
 

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> None:
     incidents, people = map(int, arguments[:2])
     pause_s, channels = float(arguments[2]) / incidents, arguments[3].split(",")
     policy = Policy(name="storm", tiers=(Tier(name="primary", channels=tuple(channels)),))
-    numbers, lock, calls = iter(range(incidents)), threading.Lock(), []
+    numbers, calls = iter(range(incidents)), []
     with NotifyFlow(Settings()) as flow:
         ready = threading.Barrier(CALLERS + 1)
 
@@ -42,11 +42,7 @@ def main(arguments: Sequence[str]) -> None:
         def call(caller: int) -> None:
             notify(f"{PREFIX}-warm-{caller}", f"{PREFIX}-warm-{caller}", Severity.ERROR)  # connects
             ready.wait()
-            while True:
-                with lock:
-                    number = next(numbers, None)
-                if number is None:
-                    return
+            for number in numbers:  # each goes to one caller
                 time.sleep(max(0.0, began_at + number * pause_s - time.time()))
                 who, at = f"{PREFIX}{number % people}", time.time()
                 notify(f"{PREFIX}-{number}", who, MIX[number // people % len(MIX)])

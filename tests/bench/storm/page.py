@@ -119,11 +119,8 @@ def main(size: Size = Size(), *, is_kept: bool = True) -> int:  # noqa: B008 - i
     broken = [each for each in costs if each.ratio > _most(each.what)]
     for each in broken:
         say(f"{each.what}: {each.ratio:.2f} times as dear as alone\n")
-    return (
-        1
-        if is_kept and (broken or _ratio([_together(each, 0.5) for each in (seen.before, seen.storm, seen.after)]) > MOST_PAGES)
-        else 0
-    )
+    pages = _ratio([_together(each, 0.5) for each in (seen.before, seen.storm, seen.after)])
+    return int(is_kept and (bool(broken) or pages > MOST_PAGES))
 
 
 def _both(measure: Callable[..., Measured]) -> Mapping[str, Callable[[], Measured]]:

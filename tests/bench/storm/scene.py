@@ -66,6 +66,18 @@ def drive(
     return Driven(**json.loads(arena.run(*command, PREFIX=prefix, **variables(is_bundling=is_bundling))))
 
 
+def drive_all(arena: Arena, size: Size, *, is_bundling: bool) -> Driven:
+    """Let all incidents of a storm come."""
+    return drive(
+        arena,
+        is_bundling=is_bundling,
+        incidents=size.incidents,
+        people=size.people,
+        seconds=size.seconds,
+        channels=size.channels,
+    )
+
+
 def wait_until_carried(query: Callable[[str], float]) -> None:
     """Wait until nothing is queued or on its way.
 
