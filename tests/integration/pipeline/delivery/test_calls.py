@@ -567,6 +567,34 @@ def test_a_damaged_page_makes_no_other_of_its_number_late(
         driver.record(each, REF)
 
 
+@pytest.mark.parametrize("damage", Damage)
+@pytest.mark.parametrize("machine", ["notification", "escalation", "incident"])
+def test_a_damaged_page_keeps_no_other_from_being_called_again(driver: Driver, machine: str, damage: Damage) -> None:
+    names = [f"db-{number}" for number in range(1, 6)]
+    notify(driver, "over", *names)
+    driver.resolve(key="over")
+    call = make(driver)
+    assert len(call.attempts) == 5
+    wait(driver, 1)
+    hang_up(driver, call)
+    row_id = {
+        "notification": row(driver, "db-3").id,
+        "escalation": driver.escalation(key="db-3").id,
+        "incident": driver.status("db-3").facts.id,
+    }[machine]
+    others = {row(driver, name).id for name in names if name != "db-3"}
+    again: list[Claimed] = []
+    with damaged(driver.deps, machine, row_id, damage):
+        for seconds in (50, 2, 2, 2, 2, 2, 2):  # each is due again after 54 s or more
+            wait(driver, seconds)
+            again += driver.claim("voice")
+    (next_call,) = again
+    assert others <= {each.message.notification_id for each in next_call.attempts}
+    release_all(driver.deps)
+    for each in next_call.attempts:
+        driver.record(each, REF)
+
+
 @pytest.mark.parametrize("column", ["left_at", "beat_at", "urgent_from", "urgent_until", "calm_until"])
 @pytest.mark.parametrize("channel", ["sms", "voice"])
 def test_a_damaged_lane_makes_nobody_wait(driver: Driver, channel: str, column: str) -> None:

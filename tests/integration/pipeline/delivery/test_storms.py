@@ -10,6 +10,7 @@ from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery.outages import pause
 from tests.builders import ACCEPTED, BUSY, START, a_recipient, an_incident
+from tests.damage import Damage, damaged, release_all
 from tests.driver import Driver
 
 CRITICAL, ERROR, WARNING = Severity.CRITICAL, Severity.ERROR, Severity.WARNING
@@ -242,3 +243,39 @@ def test_lanes_are_deleted_when_their_storm_is_long_over(driver: Driver) -> None
             lambda ledger: ledger.lanes.read([(driver.pages(key="db-4")["sms"].lane, Severity.ERROR)], now=driver.clock.at)
         )
         assert len(left) == (span == timedelta(0))
+
+
+@pytest.mark.parametrize("damage", Damage)
+@pytest.mark.parametrize("machine", ["notification", "escalation", "incident"])
+def test_a_damaged_page_makes_no_other_miss_its_beat(driver: Driver, machine: str, damage: Damage) -> None:
+    """Neither in its lane nor in that of others, whose pages the same claim lets wait."""
+    deliver_each(driver, "over", *numbered(1, 3))
+    driver.resolve(key="over")
+    for who in ("ben", "cy"):
+        deliver_each(driver, *(f"{who}-{number}" for number in range(3)), who=who)
+    for number in range(4, 10):
+        driver.notify(an_incident(f"db-{number}", severity=ERROR), *(a_recipient(who, "sms") for who in ("ada", "ben", "cy")))
+    row_id = {
+        "notification": driver.pages(key="db-6")["sms"].id,
+        "escalation": driver.escalation("ada", "db-6").id,
+        "incident": driver.status("db-6").facts.id,
+    }[machine]
+    others = {
+        driver.pages(who, key)["sms"].id
+        for who in ("ada", "ben", "cy")
+        for key in numbered(4, 9)
+        if (who, key) != ("ada", "db-6")
+    }
+    if machine == "incident":
+        others -= {driver.pages(who, "db-6")["sms"].id for who in ("ben", "cy")}
+    calls = []
+    with damaged(driver.deps, machine, row_id, damage):
+        for seconds in (0, 61, 1, 1):
+            driver.note_sweep(driver.clock.at + timedelta(seconds=seconds))
+            driver.sweep()
+            calls += driver.claim("sms")
+    left = [each for call in calls for each in call.attempts]
+    assert others <= {each.message.notification_id for each in left}
+    release_all(driver.deps)
+    for each in left:
+        driver.record(each)
