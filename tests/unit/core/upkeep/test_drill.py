@@ -9,6 +9,7 @@ from notifyflow.core.delivery.model import Contact, Evidence, Incident, Kind, No
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.upkeep.drill import rehearsed
 from notifyflow.core.upkeep.drill_document import DrillDocument, DrilledDocument
+from notifyflow.core.upkeep.storm_document import Answering, StormDocument
 from tests.facts import NOW, attempt, escalation, incident, page, seconds
 
 CALLING = frozenset({"voice"})
@@ -179,6 +180,16 @@ def test_a_deferral_names_its_end_as_a_time_of_the_drill() -> None:
 
 def test_an_incident_that_does_not_come_to_rest_says_so() -> None:
     assert "  ! it had not come to rest when the drill ended" in list(document(status(person("ada")), is_settled=False).lines())
+
+
+def test_a_storm_is_told_with_its_messages_before_its_people() -> None:
+    found = status(person("ada", row("email", SENT)), moves=(move("email", "SENT", 1),))
+    storm = StormDocument.of_incidents([found] * 3, Answering(has_public_url=False, calling=(), replying=()))
+    first, *lines = document(found).model_copy(update={"storm": storm}).lines()
+    assert first.endswith(", 3 incidents at once; below, the one of which somebody was told last")
+    told, *lines = lines[1:]
+    assert told == "  the messages about all 3:"
+    assert lines == [*list(storm.lines())[1:], "  ✓ Ada is reached after 1 s at the latest: mail over p"]
 
 
 def drill(*incidents: DrilledDocument, failing: list[str]) -> DrillDocument:
