@@ -34,6 +34,7 @@ from tests.patience import PatientStore
 
 SECOND = timedelta(seconds=1)
 QUEUED = MessageFilter(states=frozenset({NotificationState.QUEUED}))
+UNFINISHED = MessageFilter(states=frozenset({NotificationState.QUEUED, NotificationState.SENDING}), channels=frozenset({"email"}))
 FAILED = MessageFilter(states=frozenset({NotificationState.FAILED}), text="landline", evidence=frozenset({Evidence.CARRIER}))
 RESOLVED = """
     INSERT INTO notifyflow_incident
@@ -154,6 +155,7 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "messages": lambda reads: reads.messages.page(MessageFilter(), before='["n3"]', limit=10),
     "failed_messages": lambda reads: reads.messages.page(FAILED, before=None, limit=10, searched=2),
     "open_messages": lambda reads: reads.messages.page(QUEUED, before=None, limit=10, searched=2),
+    "unfinished_messages": lambda reads: reads.messages.page(UNFINISHED, before=None, limit=10, searched=2),
     "messages_of_a_recipient": lambda reads: reads.messages.page(MessageFilter(recipient_id="ada"), before=None, limit=10),
     "messages_of_a_key": lambda reads: reads.messages.page(MessageFilter(key="db-1"), before=None, limit=10),
     "message_of_a_reference": lambda reads: reads.messages.page(MessageFilter(provider_ref="r"), before=None, limit=10),
@@ -261,6 +263,21 @@ def test_rounds_of_many_people_read_no_more_notifications_than_they_have(store: 
     for plan in plans:
         assert "Seq Scan on notifyflow_notification" not in plan, plan
         assert "SCAN t" not in plan, plan
+
+
+@pytest.mark.parametrize("wanted", [QUEUED, UNFINISHED])
+def test_a_storm_is_listed_with_the_statistics_of_a_quiet_hour(store: Store, database_url: str, wanted: MessageFilter) -> None:
+    """Where PostgreSQL expects no queued notification, it would compare each with each other one."""
+    begin(store, a_page())
+    with closing(dialect_for(database_url).connect(Deadline(600))) as db:
+        if not store.is_embedded:
+            execute(db, "ANALYZE notifyflow_notification")
+            execute(db, MANY_PAGES)
+        explained = _Explained(db)
+        found = Reads(db).messages.page(wanted, before=None, limit=10)
+    assert found.messages
+    for plan in explained.plans:
+        assert "Semi Join" not in plan, plan
 
 
 def test_a_search_for_one_is_planned_by_an_index_while_the_tables_are_empty(empty_database_url: str) -> None:
