@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, SQL, Case, Select, fn
+from peewee import JOIN, SQL, Case, ModelCompoundSelectQuery, Select, fn
 
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.limits.lanes import BEGINS_WITH, WITHIN, Arrivals, Class, Lane, Start, severities_of
@@ -19,9 +19,10 @@ from notifyflow.storage.tables import AttemptRow, LaneRow, NotificationRow
 _COLUMNS = tuple(getattr(LaneRow, name) for name in Lane.__dataclass_fields__)
 _STATE = tuple(Lane.__dataclass_fields__)[2:]
 _URGENT = tuple(SQL(f"'{each}'") for each in severities_of(Class.URGENT))
-_KEY = (*_COLUMNS, NotificationRow.namespace, NotificationRow.severity)
+_LANE = (NotificationRow.lane, NotificationRow.namespace, NotificationRow.severity)
 _CRITICAL = SQL(f"'{Severity.CRITICAL}'")
-_COUNTED: tuple[Any, ...] = (
+_ARRIVALS: tuple[Any, ...] = (
+    *_LANE,
     fn.COUNT(NotificationRow.incident_id.distinct()).alias("incidents"),
     fn.MIN(NotificationRow.id).alias("first_id"),
 )
@@ -36,18 +37,17 @@ class Lanes(Repository):
         """Read the rows of lanes, and the pages that came to them within a minute, each by lane; not locked.
 
         Args:
-            wanted: Lanes, each with the severity of a page that is to leave, the most severe of its class: those of this class
-                are counted. In a storm of the class they matter to a CRITICAL page only, and are not read for others.
+            wanted: Lanes, each with the severity of a page that is to leave, the most severe of its class. In a storm of the
+                class, other pages matter to a CRITICAL one only, and are not counted for others.
             now: The current instant.
         """
         lanes: dict[str, Lane] = {}
         arrivals: dict[str, list[Arrivals]] = defaultdict(list)
         for row in self._unit.rows(_READ(*zip(*sorted(wanted), strict=True), now, now - WITHIN)):
-            lane_id = row["lane"]
-            if row["id"] is not None:
-                lanes[lane_id] = Lane(**{field.name: row[field.name] for field in _COLUMNS})
-            if row["severity"] is not None:
-                arrivals[lane_id].append(Arrivals(**{name: row[name] for name in Arrivals.__dataclass_fields__}))
+            if row["lane"] is None:
+                lanes[row["id"]] = Lane(**{field.name: row[field.name] for field in _COLUMNS})
+            else:
+                arrivals[row["lane"]].append(Arrivals(**{name: row[name] for name in Arrivals.__dataclass_fields__}))
         return lanes, arrivals
 
     def start(self, lane_id: str, severities: Class, *, now: datetime) -> Start | None:
@@ -77,26 +77,25 @@ class Lanes(Repository):
         return {row["id"]: Lane(**row) for row in self._unit.rows(self._unit.locked(_LANES(sorted(ids))))}
 
 
-def _read(param: Parameters) -> Select:
-    """Count by lane, namespace and severity; a lane without recent pages has one row, too.
+def _read(param: Parameters) -> ModelCompoundSelectQuery:
+    """Select the rows of lanes, and after them the recent pages of those that are counted, by lane, namespace and severity.
 
-    In a storm only CRITICAL pages are looked at; where none is wanted, they are looked up under no lane, which costs nothing.
+    It joins no pages: PostgreSQL, whose statistics know of no page of the last minute, would read those of all lanes.
     """
     lane_id, severity = PAIR_VALUES
     pages, at = param.pairs_table(NotificationRow.lane, NotificationRow.severity), param(LaneRow.urgent_until)
-    is_urgent = severity.in_(_URGENT)
-    is_storm = Case(None, [(is_urgent, LaneRow.urgent_until)], LaneRow.calm_until) > at
-    is_its = NotificationRow.lane == Case(None, [(is_storm & (severity != _CRITICAL), SQL("NULL"))], lane_id)
-    is_counted = Case(
-        None, [(is_storm, NotificationRow.severity == _CRITICAL)], NotificationRow.severity.in_(_URGENT) == is_urgent
-    )
+    until = Case(None, [(severity.in_(_URGENT), LaneRow.urgent_until)], LaneRow.calm_until)
+    is_calm = until.is_null() | (until <= at)
+    counted = Select((pages,), (lane_id,)).join(LaneRow, JOIN.LEFT_OUTER, on=(LaneRow.id == lane_id))
+    counted = counted.where((severity == _CRITICAL) | is_calm)
+    states = LaneRow.select(*_COLUMNS, *[SQL("NULL")] * len(_ARRIVALS))
+    states = states.where(param.any_found_by(LaneRow.id, Select((pages,), (lane_id,))))
     is_recent = NotificationRow.created_at > param(NotificationRow.created_at)
-    return (
-        Select((pages,), (lane_id.alias("lane"), *_KEY, *_COUNTED))
-        .join(LaneRow, JOIN.LEFT_OUTER, on=(LaneRow.id == lane_id))
-        .join(NotificationRow, JOIN.LEFT_OUTER, on=is_its & is_recent & (NotificationRow.kind == SQL("'page'")) & is_counted)
-        .group_by(lane_id, severity, *_KEY)
-    )
+    came = NotificationRow.select(*[SQL("NULL")] * len(_COLUMNS), *_ARRIVALS)
+    came = came.where(
+        param.any_found_by(NotificationRow.lane, counted), is_recent, NotificationRow.kind == SQL("'page'")
+    ).group_by(*_LANE)
+    return states.union_all(came)
 
 
 def _third(param: Parameters) -> Select:
@@ -123,6 +122,6 @@ def _left(param: Parameters) -> Select:
 
 
 _LEFT = Statement(_left, columns=(AttemptRow.started_at,))
-_READ = Statement(_read, columns=(NotificationRow.lane, *_KEY, *_COUNTED))
+_READ = Statement(_read, columns=(*_COLUMNS, *_ARRIVALS))
 _THIRD = Statement(_third)
 _LANES = Statement(lambda param: LaneRow.select().where(param.any_of(LaneRow.id)).order_by(LaneRow.id))

@@ -280,6 +280,21 @@ def test_a_storm_is_listed_with_the_statistics_of_a_quiet_hour(store: Store, dat
         assert "Semi Join" not in plan, plan
 
 
+def test_a_claim_reads_the_recent_pages_of_its_own_lanes_alone(store: Store, database_url: str) -> None:
+    """Where PostgreSQL expects nothing that is so recent, it would rather read the last minute of all lanes."""
+    begin(store, a_page())
+    with closing(dialect_for(database_url).connect(Deadline(600))) as db:
+        if not store.is_embedded:
+            execute(db, MANY_PAGES)
+            execute(db, "UPDATE notifyflow_notification SET lane = left(channel, 2), created_at = created_at - interval '1 day'")
+            execute(db, "VACUUM ANALYZE notifyflow_notification")
+        explained = _Explained(db)
+        Ledger(UnitOfWork(db)).lanes.read([(f"c{number}", Severity.ERROR) for number in range(1, 9)], now=NOW)
+    (plan,) = explained.plans
+    assert "SCAN t" not in plan, plan
+    assert store.is_embedded or "Index Cond: ((lane = " in plan, plan
+
+
 def test_a_search_for_one_is_planned_by_an_index_while_the_tables_are_empty(empty_database_url: str) -> None:
     with closing(PatientStore(empty_database_url)) as store:
         store.upgrade()
