@@ -32,7 +32,10 @@ TAKEN_EARLY = timedelta(seconds=30)
 """In a storm, a call takes along what would be called again within this time, so that nothing waits longer for the next call."""
 
 LEAD = timedelta(seconds=2)
-"""One page of those that wait is due this long before the others: the claim that takes it takes them all, as one message."""
+"""One page of those that wait is due this long before the others: the claim that takes it takes them all, as one message.
+
+Where it may wait for less than twice as long, it is due after half of that.
+"""
 
 _BYTES = 8
 
@@ -191,8 +194,8 @@ def departure(
 
     A retry leaves at its own time, and with others only after quiet hours. Only first attempts wait, each only once, and none
     that was deferred. What came before the storm leaves at once, and so does the first CRITICAL page of its namespace within a
-    minute. A page that has waited takes all others of its lane with it, and so does one that comes when no message has left for
-    long.
+    minute. A page that has waited takes all others of its lane with it. One that comes when no message has left for long waits
+    two seconds, if it may, for what comes with it: pages whose mails failed together, for instance.
 
     Args:
         row: The page; due, or waiting.
@@ -207,8 +210,8 @@ def departure(
         return Departure.TOGETHER if joins(row, now=now) else Departure.ALONE, now
     if row.waits_until is None and row.severity is Severity.CRITICAL and _is_first(row, arrivals, now=now):
         return Departure.ALONE, now
-    until = row.waits_until or (now if lane.left_at is None else min(lane.left_at, row.created_at) + longest)
-    return (Departure.WAITS, until) if until - LEAD > now else (Departure.WITH_ALL, now)
+    until = row.waits_until or _until(row, lane, longest, now=now)
+    return (Departure.WAITS, until) if _leads_at(until, row.created_at) > now else (Departure.WITH_ALL, now)
 
 
 def call_departure(
@@ -231,10 +234,22 @@ def is_called_again(row: NotificationFacts, lane: Lane | None, *, now: datetime)
 
 def add_waiting(lane: Lane, until: datetime, *, now: datetime) -> tuple[Lane, datetime]:
     """Return the lane with one more page that waits, and when that page is due: the first one leads."""
-    due_at = until - LEAD
+    due_at = _leads_at(until, now)
     if lane.beat_at is not None and now < lane.beat_at <= due_at:
         return lane, until
     return replace(lane, beat_at=due_at), due_at
+
+
+def _until(row: NotificationFacts, lane: Lane, longest: timedelta, *, now: datetime) -> datetime:
+    """Return until when a page waits that may wait for so long."""
+    if lane.left_at is None:
+        return now
+    return max(min(lane.left_at, row.created_at) + longest, row.created_at + min(longest, 2 * LEAD))
+
+
+def _leads_at(until: datetime, since: datetime) -> datetime:
+    """Return when the first page is due of those that wait until an instant."""
+    return until - min(LEAD, (until - since) / 2)
 
 
 def left(lane: Lane, *, now: datetime) -> Lane:

@@ -5,14 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.delivery.model import DeferralReason, NotificationState, Severity
-from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import DeferralReason, NotificationState, Result, Severity
+from notifyflow.core.delivery.policy import DEFAULT, Failed, Tier
 from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery.outages import pause
 from tests.builders import ACCEPTED, BUSY, START, a_recipient, an_incident
 from tests.damage import Damage, damaged, release_all
 from tests.driver import Driver
 
+GONE = Outcome(result=Result.PERMANENT_FAILURE, code="550")
 CRITICAL, ERROR, WARNING = Severity.CRITICAL, Severity.ERROR, Severity.WARNING
 QUEUED, SENT, CANCELLED = NotificationState.QUEUED, NotificationState.SENT, NotificationState.CANCELLED
 
@@ -50,6 +52,28 @@ def test_two_incidents_leave_at_once_and_the_others_of_the_minute_in_one_text(dr
     assert line.detail == {"until": row.waits_until.isoformat(timespec="seconds")}
 
 
+def test_pages_whose_mails_fail_one_after_the_other_leave_in_one_text(driver: Driver) -> None:
+    """Each of them has waited for its mail, and may hardly wait longer."""
+    ladder = (Tier(name="mail", channels=("email",)), Tier(name="text", channels=("sms",), rules=(Failed(at_least=1),)))
+    for key in numbered(1, 30):
+        driver.notify(
+            an_incident(key, severity=CRITICAL), a_recipient("ada", "email", "sms"), policy=replace(DEFAULT, tiers=ladder)
+        )
+        for call in driver.claim("email"):
+            driver.record(call.attempts[0], GONE)
+        driver.deliver()
+    driver.note_sweep(START + timedelta(seconds=28))
+    driver.sweep()
+    (mail,) = driver.claim("email")
+    for attempt in mail.attempts:
+        driver.record(attempt, GONE)
+        driver.sweep()
+        driver.deliver()
+        driver.note_sweep(driver.clock.at + timedelta(seconds=0.01))
+    driver.pass_time(minutes=1)
+    assert sent(driver)[-1][1] == len(mail.attempts) == 28
+
+
 @pytest.mark.parametrize(("channel", "beat"), [("sms", 60), ("email", 60), ("slack", 10), ("teams", 10), ("push", 10)])
 def test_each_channel_has_its_beat(driver: Driver, channel: str, beat: int) -> None:
     deliver_each(driver, *numbered(1, 4), channel=channel)
@@ -60,13 +84,14 @@ def test_each_channel_has_its_beat(driver: Driver, channel: str, beat: int) -> N
 def test_a_storm_ends_after_five_minutes_without_a_new_incident(driver: Driver) -> None:
     deliver_each(driver, *numbered(1, 3))
     driver.pass_time(seconds=298)
-    deliver_each(driver, "db-4")
-    assert sent(driver)[2:] == [(58.1, 1), (298.3, 1)]  # the last message left long ago
-    deliver_each(driver, "db-5")
+    deliver_each(driver, "db-4", "db-5")
+    driver.pass_time(seconds=5)
+    assert sent(driver)[2:] == [(58.1, 1), (300.3, 2)]  # the last message left long ago
+    deliver_each(driver, "db-6")
     driver.pass_time(minutes=6)
-    assert sent(driver)[4:] == [(356.3, 1)]
+    assert sent(driver)[4:] == [(358.3, 1)]
     before = at(driver)
-    deliver_each(driver, "db-6", "db-7")
+    deliver_each(driver, "db-7", "db-8")
     assert sent(driver)[5:] == [(before, 1), (round(before + 0.1, 1), 1)]
 
 
@@ -212,7 +237,7 @@ def test_status_updates_leave_together_in_a_message_of_their_own(driver: Driver)
         driver.deliver()
     driver.pass_time(minutes=2)
     told = [(each.channel, len(each.attempts)) for each in driver.seen[pages:]]
-    assert sorted(told) == [("email", 1), ("email", 5), *[("slack", 1)] * 6]
+    assert sorted(told) == [("email", 6), *[("slack", 1)] * 6]
     assert {row.state for key in numbered(1, 6) for row in driver.status_updates("ben", key)} == {SENT}
 
 

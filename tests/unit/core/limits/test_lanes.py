@@ -198,6 +198,26 @@ def test_the_first_page_that_waits_leads_the_others() -> None:
     assert (due_at, again.beat_at) == (START + seconds(88), START + seconds(88))
 
 
+def test_a_page_that_comes_long_after_the_last_message_waits_for_what_comes_with_it() -> None:
+    now = START + seconds(100)
+    row, other = page(came=now), page(came=now + seconds(0.5))
+    assert leaves(row, now=now) == (Departure.WAITS, seconds(4))
+    lane, due_at = lanes.add_waiting(STORM, now + seconds(4), now=now)
+    assert due_at == now + seconds(2)
+    assert leaves(other, lane, now=other.created_at) == (Departure.WAITS, seconds(4))
+    assert lanes.add_waiting(lane, other.created_at + seconds(4), now=other.created_at)[1] > due_at
+    assert leaves(replace(row, waits_until=now + seconds(4)), lane, now=due_at)[0] is Departure.WITH_ALL
+
+
+@pytest.mark.parametrize("left_s", [2.0, 0.5])
+def test_a_page_that_may_wait_for_little_longer_waits_for_half_of_it(left_s: float) -> None:
+    now, row = START + seconds(100), page(CRITICAL, came=START + seconds(100))
+    departure, until = lanes.departure(row, STORM, [arrivals(CRITICAL)], seconds(left_s), now=now)
+    assert (departure, until) == (Departure.WAITS, now + seconds(left_s))
+    assert lanes.add_waiting(STORM, until, now=now)[1] == now + seconds(left_s / 2)
+    assert lanes.departure(row, STORM, [arrivals(CRITICAL)], seconds(0), now=now)[0] is Departure.WITH_ALL
+
+
 @given(
     severity=st.sampled_from(Severity),
     came=st.floats(0, 400),
