@@ -21,6 +21,7 @@ from notifyflow.pipeline.transaction.halving import SetPart, SetParts
 from notifyflow.pipeline.transaction.journal import is_looked_up
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.storage.delivery.work import CLOCKS_APART
 
 
 def claim(
@@ -123,7 +124,8 @@ class _Search:
         else:
             found = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=part.wanted)
             rows, locked, are_all = found.rows, found.locked, found.are_all
-        tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the ringing process's clock may be ahead
+        ahead = (row.due_at for row in rows if row.due_at and row.due_at <= tx.now + CLOCKS_APART)  # others wait for a beat
+        tx.now = max([tx.now, *ahead])  # by the ringing process's clock they are due
         claiming = _Claiming(at=tx.now, found=len(rows), are_all=are_all, locked=locked)
         part.items[:] = only or [row.id for row in rows]
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed

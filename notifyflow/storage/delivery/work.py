@@ -63,7 +63,7 @@ _IS_FREE = is_free(NotificationRow)
 _IS_DEFERRED = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
 """A notification that is due for longer is stale, by our own fault. Fresh ones go first, then the newest stale ones."""
-_APART = timedelta(seconds=1)
+CLOCKS_APART = timedelta(seconds=1)
 """How far the ringing process's clock may be ahead: otherwise a ring that arrives before its notification is due would be
 lost.
 """
@@ -98,8 +98,8 @@ class Work(Repository):
             if len(rows) < limit:
                 rows += self._claim_fairly(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
         if len(rows) < limit and (missing := sorted(set(requested_ids).difference(row["id"] for row in rows))):
-            due = [row["id"] for row in self._unit.rows(_DUE_OF(missing, channel, now, now + _APART, limit - len(rows)))]
-            free = self._unit.rows(self._unit.locked(_THESE(due, now + _APART), skips_locked=True)) if due else []
+            due = [row["id"] for row in self._unit.rows(_DUE_OF(missing, channel, now, now + CLOCKS_APART, limit - len(rows)))]
+            free = self._unit.rows(self._unit.locked(_THESE(due, now + CLOCKS_APART), skips_locked=True)) if due else []
             rows += free
             locked = frozenset(due).difference(row["id"] for row in free)
         facts = self._unit.remember(self._unit.with_attempts(rows), is_locked=True)
@@ -107,7 +107,7 @@ class Work(Repository):
 
     def claim_these(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
         """Lock and read those of some notifications that are due or wait, in their order; as ``claim``, it skips locked ones."""
-        found = {row["id"]: row for row in self._unit.rows(self._unit.locked(_THESE(ids, now + _APART), skips_locked=True))}
+        found = {row["id"]: row for row in self._unit.rows(self._unit.locked(_THESE(ids, now + CLOCKS_APART), skips_locked=True))}
         rows = [found[each] for each in ids if each in found]
         return tuple(self._unit.remember(self._unit.with_attempts(rows), is_locked=True))
 
