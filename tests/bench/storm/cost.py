@@ -3,7 +3,7 @@
 import time
 
 from tests.bench.storm.driver import CALLERS
-from tests.bench.storm.scene import Size, drive, drive_all, variables, wait_until_carried
+from tests.bench.storm.scene import Size, begin, drive, drive_all, variables, wait_until_carried, worker
 from tests.bench.throughput.arena import Arena
 from tests.bench.throughput.contestants import OURS
 from tests.bench.throughput.series import Measured, percentile
@@ -24,14 +24,14 @@ _CALLS = """
 
 def rows_of_a_storm(arena: Arena, size: Size, *, is_bundling: bool) -> Measured:
     """Let the incidents of a storm come and be carried; PostgreSQL's time is that of ``notify()``, too."""
-    arena.begin(OURS)
-    with arena.watching() as query, arena.worker(OURS, **variables(is_bundling=is_bundling)) as worker:
+    begin(arena, size)
+    with arena.watching() as query, worker(arena, is_bundling=is_bundling) as carrying:
         drive(arena, is_bundling=is_bundling, incidents=20, people=20, seconds=1, channels=size.channels, prefix="warm")
         wait_until_carried(query)
-        before = query(_ROWS), query(_MESSAGES), worker.cpu_s, arena.postgres_processes.cpu_s
+        before = query(_ROWS), query(_MESSAGES), carrying.cpu_s, arena.postgres_processes.cpu_s
         driven = drive_all(arena, size, is_bundling=is_bundling)
         wait_until_carried(query)
-        after = query(_ROWS), query(_MESSAGES), worker.cpu_s, arena.postgres_processes.cpu_s
+        after = query(_ROWS), query(_MESSAGES), carrying.cpu_s, arena.postgres_processes.cpu_s
     rows, messages, spent_s, postgres_s = (late - early for late, early in zip(after, before, strict=True))
     return {WORKER: 1000 * spent_s / rows, POSTGRES: 1000 * postgres_s / rows, MESSAGES: messages, TOOK: driven.took_s}
 

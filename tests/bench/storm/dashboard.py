@@ -14,11 +14,9 @@ import psutil
 
 from notifyflow import NotifyFlow, Settings
 from notifyflow.core.accounts.users import Role
-from tests.bench.fill import fill
-from tests.bench.pages import Browser, pages, served, store_policy, write_directory
-from tests.bench.storm.scene import Size, drive, drive_all, variables, wait_until_carried
+from tests.bench.pages import Browser, pages, served, write_directory
+from tests.bench.storm.scene import Size, begin, drive, drive_all, variables, wait_until_carried, worker
 from tests.bench.throughput.arena import Arena
-from tests.bench.throughput.contestants import OURS
 from tests.dashboard import PASSWORD
 
 PACE_S = 0.1
@@ -56,11 +54,10 @@ class Seen:
 
 def dashboard(arena: Arena, size: Size, *, is_bundling: bool) -> Seen:
     """Fill a database with a history, and ask for every page before a storm, in it, and when all of it is carried."""
-    arena.begin(OURS)
-    fill(arena.server, arena.database, notifications=size.history, policy=store_policy(arena.server, arena.database))
+    begin(arena, size)
     with (
         arena.watching() as query,
-        arena.worker(OURS, **variables(is_bundling=is_bundling)),
+        worker(arena, is_bundling=is_bundling),
         _reader(arena, is_bundling=is_bundling) as (browser, process),
         ThreadPoolExecutor(1) as pool,
     ):

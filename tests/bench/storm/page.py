@@ -28,31 +28,36 @@ had come after {took_s:.0f} s.
 
 .. list-table::
    :header-rows: 1
-   :widths: 36 16 16 16 16
+   :widths: 32 14 14 14 13 13
 
    * - Page
      - before, p50
      - in the storm
      - after
      - ratio
+     - if each incident leaves by itself
 {pages}
    * - all together
      - {before:.0f} ms
      - {storm:.0f} ms
      - {after:.0f} ms
      - {ratio:.2f}
+     - {alone:.2f}
    * - all together, p95
      - {before_p95:.0f} ms
      - {storm_p95:.0f} ms
      - {after_p95:.0f} ms
      - {ratio_p95:.2f}
+     - {alone_p95:.2f}
    * - processor time of the web service for a response
      - {before_cpu:.1f} ms
      - {storm_cpu:.1f} ms
      - {after_cpu:.1f} ms
      - {ratio_cpu:.2f}
+     - {alone_cpu:.2f}
 
-The ratio is the storm's figure by the mean of before and after. One page every {pace_ms:.0f} ms.
+The ratio is the storm's figure by the mean of before and after; the last column is the ratio of the same storm without
+bundling. One page every {pace_ms:.0f} ms.
 
 .. list-table::
    :header-rows: 1
@@ -72,7 +77,8 @@ _PAGE = """   * - {page}
      - {before:.0f} ms
      - {storm:.0f} ms
      - {after:.0f} ms
-     - {ratio:.2f}"""
+     - {ratio:.2f}
+     - {alone:.2f}"""
 _COST = """   * - {what}
      - {together:.3g}
      - {alone:.3g}
@@ -89,13 +95,13 @@ class Compared:
     ratio: float
 
 
-def measure(arena: Arena, size: Size) -> tuple[Seen, list[Compared]]:
-    """Measure the dashboard around a storm, and the costs with bundling and without, in turn."""
+def measure(arena: Arena, size: Size) -> tuple[Mapping[str, Seen], list[Compared]]:
+    """Measure the dashboard around a storm, and the costs, with bundling and without."""
     rows = partial(cost.rows_of_a_storm, arena, size)
     series = in_turn("storm", size.rounds, _both(rows), budget_s=_BUDGET_S)
     for name, channel in LONE.items():
         series += in_turn(name, size.lone_rounds, _both(partial(cost.lone_pages, arena, size, channel)), budget_s=_BUDGET_S)
-    seen = dashboard(arena, size, is_bundling=True)
+    seen = {who: dashboard(arena, size, is_bundling=who == TOGETHER) for who in (TOGETHER, ALONE)}
     return seen, _compared(series)
 
 
@@ -110,7 +116,7 @@ def main(size: Size = Size(), *, is_kept: bool = True) -> int:  # noqa: B008 - i
             "machine": _machine(),
             "load": load,
             "size": asdict(size),
-            "dashboard": asdict(seen),
+            "dashboard": {who: asdict(each) for who, each in seen.items()},
             "costs": [asdict(each) for each in costs],
         }
         _FIGURES.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -119,7 +125,7 @@ def main(size: Size = Size(), *, is_kept: bool = True) -> int:  # noqa: B008 - i
     broken = [each for each in costs if each.ratio > _most(each.what)]
     for each in broken:
         say(f"{each.what}: {each.ratio:.2f} times as dear as alone\n")
-    pages = _ratio([_together(each, 0.5) for each in (seen.before, seen.storm, seen.after)])
+    pages = _ratio([_together(each, 0.5) for each in _phases(seen[TOGETHER])])
     return int(is_kept and (bool(broken) or pages > MOST_PAGES))
 
 
@@ -158,30 +164,38 @@ def _ratio(values: Sequence[float]) -> float:
     return storm / statistics.mean((before, after))
 
 
-def _text(size: Size, seen: Seen, costs: Sequence[Compared], load: float) -> str:
-    phases = (seen.before, seen.storm, seen.after)
+def _text(size: Size, seen: Mapping[str, Seen], costs: Sequence[Compared], load: float) -> str:
     lines = []
-    for page in seen.storm.spans_ms:
-        values = [percentile(each.spans_ms[page], 0.5) for each in phases]
-        lines.append(_PAGE.format(page=page, ratio=_ratio(values), **dict(zip(_PHASES, values, strict=True))))
+    for page in seen[TOGETHER].storm.spans_ms:
+        each = _shown(seen, lambda phase, page=page: percentile(phase.spans_ms[page], 0.5))  # type: ignore[misc]
+        lines.append(_PAGE.format(page=page, **each))
     given: dict[str, float] = {}
-    for suffix, values in (
-        ("", [_together(each, 0.5) for each in phases]),
-        ("_p95", [_together(each, 0.95) for each in phases]),
-        ("_cpu", [each.cpu_ms for each in phases]),
+    for suffix, figure in (
+        ("", lambda phase: _together(phase, 0.5)),
+        ("_p95", lambda phase: _together(phase, 0.95)),
+        ("_cpu", lambda phase: phase.cpu_ms),
     ):
-        given |= {f"{name}{suffix}": value for name, value in zip(_PHASES, values, strict=True)}
-        given[f"ratio{suffix}"] = _ratio(values)
+        given |= {f"{name}{suffix}": value for name, value in _shown(seen, figure).items()}
     return _TEXT.format(
         **asdict(size),
         **given,
-        took_s=seen.took_s,
+        took_s=seen[TOGETHER].took_s,
         pages="\n".join(lines),
         costs="\n".join(_COST.format(**asdict(each)) for each in costs),
         pace_ms=1000 * PACE_S,
         machine=_machine(),
         load=load,
     )
+
+
+def _shown(seen: Mapping[str, Seen], figure: Callable[[Phase], float]) -> Mapping[str, float]:
+    """Return a figure before, in and after the storm, its ratio, and that without bundling."""
+    values, alone = ([figure(phase) for phase in _phases(seen[who])] for who in (TOGETHER, ALONE))
+    return dict(zip(_PHASES, values, strict=True)) | {"ratio": _ratio(values), "alone": _ratio(alone)}
+
+
+def _phases(seen: Seen) -> tuple[Phase, Phase, Phase]:
+    return seen.before, seen.storm, seen.after
 
 
 def _machine() -> str:

@@ -2,10 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.bench.throughput.arena import Arena, Driven
+from tests.bench.fill import fill
+from tests.bench.pages import store_policy
+from tests.bench.throughput.arena import Arena, Driven, Processes
 from tests.bench.throughput.contestants import OURS, python
 
 _CARRIED_WITHIN_S = 300.0
@@ -48,6 +51,19 @@ def variables(*, is_bundling: bool) -> Mapping[str, str]:
         "NOTIFYFLOW_PUBLIC_URL": "https://notify.example",
         "NOTIFYFLOW_SECRET_KEY": "a key for links that lead nowhere at all",
     }
+
+
+def begin(arena: Arena, size: Size) -> None:
+    """Begin with an empty broker and a database that has a history."""
+    arena.begin(OURS)
+    fill(arena.server, arena.database, notifications=size.history, policy=store_policy(arena.server, arena.database))
+
+
+@contextmanager
+def worker(arena: Arena, *, is_bundling: bool) -> Iterator[Processes]:
+    """Run a worker whose provider is asked over HTTP, once a message."""
+    with arena.worker(OURS, PROVIDER=arena.sink_url, **variables(is_bundling=is_bundling)) as running:
+        yield running
 
 
 def drive(
