@@ -77,7 +77,7 @@ class Claimer:
         """Assign a batch due notifications of a channel, the most urgent first.
 
         Returns:
-            The notifications that were assigned, or ended since they can no longer be sent.
+            The notifications that were assigned, deferred, or ended since they can no longer be sent.
 
         Raises:
             StorageUnavailable: When the database did not answer in time.
@@ -107,8 +107,7 @@ class Claimer:
             reporting=[provider.name for provider in providers if reports(provider)],
         )
         self._owe(claims.locked)
-        ended = {each.id for each in claims.follow_ups.failed}
-        assigned: list[frozenset[str] | Exception] = [frozenset(ended | ids) for ids in _assign(claims.claimed, batches)]
+        assigned: list[frozenset[str] | Exception] = [frozenset(claims.put_off | ids) for ids in _assign(claims.claimed, batches)]
         if claims.interruption is not None:  # the rings of batches that got nothing are not handled
             assigned = [each or StorageUnavailable(0, "the claim was cut short") for each in assigned]
         for batch in batches:

@@ -54,6 +54,7 @@ def claim(
     search = _Search(channel=channel, requested_ids=requested_ids, providers=providers, reporting=reporting)
     claimed: list[Claimed] = []
     locked: set[str] = set()
+    put_off: set[str] = set()
     noted: list[FollowUps] = []
     interruption: BaseException | None = None
 
@@ -62,6 +63,7 @@ def claim(
         for claiming in _run(deps, search, noted, most=limit):
             claimed.extend(claiming.claimed)
             locked.update(claiming.locked)
+            put_off.update(claiming.put_off)
             obstacles |= {each.is_urgent for each in claiming.obstacles}
             _put_off(deps, channel, claiming, noted)
         return obstacles
@@ -74,7 +76,13 @@ def claim(
         if not noted or is_looked_up(error):
             raise
         interruption = error
-    return Claims(claimed=tuple(claimed), follow_ups=sum(noted, NOTHING), locked=frozenset(locked), interruption=interruption)
+    return Claims(
+        claimed=tuple(claimed),
+        follow_ups=sum(noted, NOTHING),
+        put_off=frozenset(put_off),
+        locked=frozenset(locked),
+        interruption=interruption,
+    )
 
 
 @dataclass(slots=True)
@@ -101,6 +109,11 @@ class _Claiming:
     unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
     obstacles: dict[Wanted, Obstacle] = field(default_factory=dict)
     deferred: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
+
+    @property
+    def put_off(self) -> set[str]:
+        """The ids of the rows that are deferred each by itself, or can no longer be sent."""
+        return {row.id for row, _ in (*self.unsendable, *self.deferred)} | {row.id for row in self.overtaken}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -301,12 +301,14 @@ class Claims:
     Attributes:
         claimed: Attempts to make, the most urgent first, each with the others of its call.
         follow_ups: The follow-ups for rows that were deferred or can no longer be sent; the caller reports them.
+        put_off: The ids of those that were deferred each by itself or can no longer be sent, also if another process was faster.
         locked: The requested notifications that are due and that another transaction has locked: they need another ring.
         interruption: The error that cut the claim short after some of it was stored; the caller raises it after its report.
     """
 
     claimed: tuple[Claimed, ...] = ()
     follow_ups: FollowUps = NOTHING
+    put_off: frozenset[str] = frozenset()
     locked: frozenset[str] = frozenset()
     interruption: BaseException | None = None
 

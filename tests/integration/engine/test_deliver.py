@@ -12,7 +12,7 @@ import pytest
 from notifyflow.app.composition import WIRING
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.intervals import Outage
-from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Result, Severity
+from notifyflow.core.delivery.model import AttemptState, DeferralReason, Ended, NotificationState, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.core.messages.content import UNTITLED
@@ -28,6 +28,7 @@ from notifyflow.errors import (
     TemporaryProviderError,
     UnknownOutcomeError,
 )
+from notifyflow.pipeline.delivery.endings import end_queued
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.storage.ledger import Ledger
@@ -57,18 +58,22 @@ class NotedBell:
 
 
 class FlakyStore:
-    """A store that is unavailable for a number of transactions."""
+    """A store that is unavailable for a number of transactions; others act after some."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.failures = 0
         self.error: BaseException | None = None
+        self.others: list[Callable[[], object]] = []
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         if self.failures > 0:
             self.failures -= 1
             raise self.error or StorageUnavailable(timeout_s)
-        return self.store.run(use_case, timeout_s=timeout_s, tries=tries)
+        result = self.store.run(use_case, timeout_s=timeout_s, tries=tries)
+        if self.others:
+            self.others.pop(0)()
+        return result
 
 
 class Scene:
@@ -378,6 +383,17 @@ def test_what_others_overtook_is_rung_for_again_by_the_next_sweep(scene: Scene) 
     assert scene.states("urgent") == [NotificationState.SENT]
     assert [due.notification_id for due in sweep(scene.deps).due] == [calm]
     assert urgent != calm
+
+
+def test_what_was_rung_for_is_not_forgotten_for_a_page_that_another_worker_ends(scene: Scene) -> None:
+    scene.notify("eve", key="old", severity=Severity.CRITICAL)
+    scene.clock.pass_time(timedelta(hours=73))
+    (calm,) = scene.notify("ada", key="calm")
+    (old,) = scene.rows("old")
+    scene.flaky.others.append(lambda: end_queued(scene.deps, old.escalation_id, old.id, Ended.EXPIRED))
+    scene.deliverer.deliver("email", [calm])
+    assert scene.states("old") == [NotificationState.FAILED]
+    assert [due.notification_id for due in sweep(scene.deps).due] == [calm]
 
 
 def test_a_thread_gives_way_for_an_urgent_ring_after_the_current_send_and_nothing_is_kept(scene: Scene) -> None:
