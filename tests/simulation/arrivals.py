@@ -65,7 +65,8 @@ class Arrivals:
         if is_operated:
             operations_id, at = found[0]
             calls = self._database.look(_TOLD, operations_id, at)
-            is_told = any(send.is_accepted for (call,) in calls if (send := self._outside.sends.get(call)))
+            sends = [send for (call,) in calls if (send := self._outside.sends.get(call))]
+            is_told = any(each.is_accepted or Result.DELIVERED in each.results for each in sends)
             is_told |= bool(self._database.look(_SEEN, operations_id, at))
             has_skew = self._world.widest_skew_s > 0
             require(is_told or has_skew, f"{what} was told nothing since {at}")
