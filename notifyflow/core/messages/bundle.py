@@ -37,11 +37,6 @@ def halves(refused: Sequence[Item]) -> Sequence[Sequence[Item]]:
     return refused[:middle], refused[middle:]
 
 
-def order(row: NotificationFacts) -> tuple[object, ...]:
-    """Return the place of a notification in its message: the most severe and oldest first."""
-    return row.severity.rank, row.created_at, row.id
-
-
 def jitter(sent_with: str) -> float:
     """Return the jitter of one call's retries, between 0 and 1: all its attempts are due again at the same time."""
     return zlib.crc32(sent_with.encode()) / 2**32

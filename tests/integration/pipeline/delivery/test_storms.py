@@ -228,7 +228,9 @@ def test_more_than_a_message_carries_leave_in_several(driver: Driver) -> None:
 
 def test_status_updates_leave_together_in_a_message_of_their_own(driver: Driver) -> None:
     for key in numbered(1, 6):
-        driver.notify(an_incident(key), a_recipient("ada", "email", "slack"), a_recipient("ben", "email", "slack"))
+        severity = CRITICAL if key == "db-6" else ERROR
+        people = a_recipient("ada", "email", "slack"), a_recipient("ben", "email", "slack")
+        driver.notify(an_incident(key, severity=severity), *people)
         driver.deliver()
     driver.pass_time(minutes=2)
     pages = len(driver.seen)
@@ -238,6 +240,8 @@ def test_status_updates_leave_together_in_a_message_of_their_own(driver: Driver)
     driver.pass_time(minutes=2)
     told = [(each.channel, len(each.attempts)) for each in driver.seen[pages:]]
     assert sorted(told) == [("email", 6), *[("slack", 1)] * 6]
+    (mail,) = (each for each in driver.seen[pages:] if each.channel == "email")
+    assert mail.attempts[0].lease.ref.incident_id == driver.status("db-6").facts.id
     assert {row.state for key in numbered(1, 6) for row in driver.status_updates("ben", key)} == {SENT}
 
 
