@@ -156,6 +156,9 @@ class ForecastDocument(Document):
         yield f"from the third incident within a minute on, pages wait for others: {waits}"
         if self.severity is Severity.CRITICAL:
             yield "the first CRITICAL page of a namespace within a minute waits for none"
+        if self.calls_wait_up_to_s is not None:
+            again = span(lanes.REPEATED_AFTER.total_seconds())
+            yield f"a call that nobody took is repeated with the next one to the number, {again} after the last at the latest"
 
     def _steps(self) -> Iterator[str]:
         steps: dict[tuple[NextEventKind, str | None], list[ExpectedDocument]] = {}

@@ -272,13 +272,14 @@ def test_it_says_how_long_pages_wait_for_others_in_a_storm(policy: Policy, sever
 def test_it_says_when_pages_wait_for_none() -> None:
     def lines(severity: Severity, *, is_bundling: bool = True) -> list[str]:
         words = told(DEFAULT, severity=severity, is_bundling=is_bundling).lines()
-        return [each.strip() for each in words if "wait" in each]
+        return [each.strip() for each in words if "wait" in each or "repeated" in each]
 
     shown = "from the third incident within a minute on, pages wait for others: Slack up to 10 s, mail, text and call up to"
     call = "a call waits until the call under way to its number is over, 5 m at most"
     first = "the first CRITICAL page of a namespace within a minute waits for none"
-    assert lines(Severity.ERROR) == [call, f"{shown} 1 m"]
-    assert lines(Severity.CRITICAL) == [call, f"{shown} 30 s", first]
+    again = "a call that nobody took is repeated with the next one to the number, 1 m after the last at the latest"
+    assert lines(Severity.ERROR) == [call, f"{shown} 1 m", again]
+    assert lines(Severity.CRITICAL) == [call, f"{shown} 30 s", first, again]
     assert lines(Severity.ERROR, is_bundling=False) == [call, "no page waits for others, however many come at once"]
     assert told(DEFAULT, severity=Severity.INFO).calls_wait_up_to_s is None
 
