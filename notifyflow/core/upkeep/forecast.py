@@ -143,10 +143,10 @@ def forecast(fresh: DecisionContext, models: Mapping[str, ChannelModel]) -> Fore
     expected: list[Expected] = []
     called: dict[ProviderBehaviour, timedelta | None] = {}
     for behaviour in ProviderBehaviour:
-        soon = ForecastRun(fresh, models, behaviour, takes=timedelta(), fraction=0.0).events()
-        late = ForecastRun(fresh, models, behaviour, takes=LONGEST_CALL, fraction=1.0).events()
-        unwished = ForecastRun(replace(fresh, wishes=()), models, behaviour, takes=LONGEST_CALL, fraction=1.0).events()
-        found = list(_ranges([soon, late, *([unwished] if fresh.wishes else [])], behaviour, start))
+        soon = ForecastRun(fresh, models, behaviour, takes=timedelta(), fraction=0.0)
+        late = ForecastRun(fresh, models, behaviour, takes=LONGEST_CALL, fraction=1.0)
+        runs = [soon, late, *(_of_wishes(fresh, models, behaviour) if fresh.wishes else ())]
+        found = list(_ranges([run.events() for run in runs], behaviour, start))
         expected += found
         called[behaviour] = next((each.latest for each in found if ringing.intersection(each.event.channels)), None)
     at_once = [
@@ -167,6 +167,17 @@ def forecast(fresh: DecisionContext, models: Mapping[str, ChannelModel]) -> Fore
         called_after=called,
         expires_after=expires_at(fresh.escalation, ()) - start,
     )
+
+
+def _of_wishes(
+    fresh: DecisionContext, models: Mapping[str, ChannelModel], behaviour: ProviderBehaviour
+) -> Iterator["ForecastRun"]:
+    """Yield the runs that differ with wishes: a tier adopts a wished page whose call ended later than those of the tier's pages.
+
+    The fastest adopts them just before they count as failed, and calls nobody again; the slowest adopts none.
+    """
+    yield ForecastRun(fresh, models, behaviour, takes=timedelta(), fraction=0.0, wishes_later=timedelta(microseconds=1))
+    yield ForecastRun(replace(fresh, wishes=()), models, behaviour, takes=LONGEST_CALL, fraction=1.0)
 
 
 def warnings(
@@ -204,15 +215,12 @@ def _obstacles_of(channel: str, model: ChannelModel, severity: Severity, obstacl
 
 
 def _ranges(runs: Iterable[Iterable[NextEvent]], behaviour: ProviderBehaviour, start: datetime) -> Iterator[Expected]:
-    """Join the events of the fastest and the slowest run; an event that a run lacks comes before its next round, if at all.
-
-    With a wish, the course without it is the slowest: the first call to end decides which wished page a tier adopts.
-    """
+    """Join the events of the fastest and the slowest runs; an event that a run lacks comes before its next round, if at all."""
     courses = [{(each.what, each.tier): each for each in course} for course in runs]
     for key in dict.fromkeys(
         key for course in courses for key in course if key[0] in (NextEventKind.TIER, NextEventKind.OPERATIONS)
     ):
-        meant = courses if key[1] != 0 else courses[:2]
+        meant = courses if key[1] != 0 else [course for course in courses if key in course]
         found = [each for course in meant if (each := course.get(key) or course.get((NextEventKind.ROUND, None)))]
         times = [each.at - start for each in found if each.at is not None]
         event = next(course[key] for course in courses if key in course)
@@ -228,6 +236,7 @@ class ForecastRun:
         behaviour: How all providers answer, or a function: channel → how its provider answers.
         takes: How long each call takes.
         fraction: The random share of each wait's jitter, 0 to 1.
+        wishes_later: How much longer calls about wished pages take.
 
     Attributes:
         context: The escalation with its notifications, so far.
@@ -241,6 +250,7 @@ class ForecastRun:
         *,
         takes: timedelta,
         fraction: float,
+        wishes_later: timedelta = timedelta(),
     ) -> None:
         self.context = fresh
         self._models = models
@@ -249,6 +259,7 @@ class ForecastRun:
         )
         self._takes = takes
         self._fraction = fraction
+        self._wishes_later = wishes_later
 
     def events(self) -> Iterator[NextEvent]:
         """Yield the events, in order of time."""
@@ -278,7 +289,7 @@ class ForecastRun:
             return row.due_at
         latest = counted(row)[-1] if counted(row) else None
         if row.state is NotificationState.SENDING and latest:
-            return latest.started_at + self._takes
+            return latest.started_at + self._takes + (timedelta() if row.tier else self._wishes_later)
         is_reported = row.state is NotificationState.SENT and self._behaviour(row.channel) is ProviderBehaviour.ACCEPTED
         return latest.ended_at if latest and is_reported and latest.receipt_due_at is not None else None
 

@@ -23,6 +23,7 @@ from notifyflow.core.upkeep.forecast import (
     Obstacles,
     ProviderBehaviour,
     forecast,
+    fresh_escalation,
     warnings,
 )
 from notifyflow.core.upkeep.forecast_document import NOTHING, ForecastDocument, between, span
@@ -116,6 +117,17 @@ def test_insistent_calls_after_ten_minutes_though_everything_arrives_and_tells_o
     assert ranges(found, NextEventKind.TIER, 3)[ProviderBehaviour.ACCEPTED] == (minutes(10), minutes(10))
     assert found.called_after[ProviderBehaviour.ACCEPTED] == minutes(10)
     assert (found.rounds_at, found.ends_after) == ((minutes(15), minutes(30)), minutes(45))
+
+
+def test_operations_may_be_told_as_soon_as_nobody_takes_a_call_that_was_wished_for_at_once() -> None:
+    """The text may be overdue first: then the tier of calls adopts the call, which is overdue a moment later."""
+    wishing = Contact(
+        recipient_id="ada", name="Ada", addresses={"sms": "+1", "voice": "+1"}, channels={Severity.CRITICAL: ("voice",)}
+    )
+    found = forecast(fresh_escalation(wishing, DEFAULT, Severity.CRITICAL, CALLING), MODELS)
+    earliest, latest = ranges(found, NextEventKind.OPERATIONS, None)[ProviderBehaviour.SILENT]
+    assert round(earliest.total_seconds(), 1) == 60
+    assert latest > seconds(120)
 
 
 def test_a_call_that_nobody_carries_never_rings() -> None:
