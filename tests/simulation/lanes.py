@@ -68,9 +68,11 @@ class Page:
 
 
 def page(database: SimulatedDatabase, row_id: str) -> Page | None:
-    """Return a page; None if the notification is none."""
+    """Return a page; None if the notification is none, or its severity is damaged."""
     for row in database.look(_PAGE, row_id, Kind.PAGE):
         (*names, severity, created, state, due, held, deferred_by, deferred_since, tries, returned) = row
+        if severity not in set(Severity):
+            return None
         return Page(
             *names,
             severity=Severity(severity),
