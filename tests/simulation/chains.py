@@ -13,7 +13,7 @@ from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.tables.fields import instant_text
 from tests.oracle import has_all_failed
 from tests.simulation.clocks import Covers
-from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.database import IDLE_LIMIT_S, Session, SimulatedDatabase
 from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import Rosters
 from tests.simulation.world import START, World, require
@@ -182,10 +182,15 @@ class Chains:
         before = next(each for each in status.steps if each.number == step.number - 1 and _is_beside(each, step))
         now = START + timedelta(seconds=self._world.now_s)
         if before.state is StepState.SKIPPED or self._has_all_failed(before, status, now):
-            failed = AllFailed(self._world.awake_s, session.task.process.skew, self._disturbances())
+            free_s = max([self._world.awake_s, *map(self._locked_until_s, self._database.locks.values())])
+            failed = AllFailed(free_s, session.task.process.skew, self._disturbances())
             self._all_failed.setdefault(step.id, failed)
         else:
             self._all_failed.pop(step.id, None)
+
+    def _locked_until_s(self, holder: Session) -> float:
+        """Return until when a session may keep its locks: a paused one does so until the server ends it."""
+        return min(holder.task.process.paused_until_s, holder.touched_s + IDLE_LIMIT_S)
 
     def _has_all_failed(self, step: StepFacts, status: IncidentStatus, at: datetime) -> bool:
         own = [each for each in status.escalations if each.facts.is_current and each.facts.recipient_id in step.paged]

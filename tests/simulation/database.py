@@ -39,7 +39,7 @@ T = TypeVar("T")
 Weakening = tuple[tuple[str, str], ...]
 """Replacements in the schema's statements, as (old, new); each old text occurs once."""
 
-_IDLE_LIMIT_S = 60.0  # longer than storage.dialects sets it: a server that is slow to end a transaction
+IDLE_LIMIT_S = 60.0  # longer than storage.dialects sets it: a server that is slow to end a transaction
 _STATEMENT_LIMIT_S = 5.0
 
 
@@ -97,7 +97,7 @@ class Session:
 
     def _wait(self, holder: "Session") -> None:
         world = self.database.world
-        if world.now_s - holder.touched_s > _IDLE_LIMIT_S:
+        if world.now_s - holder.touched_s > IDLE_LIMIT_S:
             holder.end()
             return
         other: Session | None = holder
@@ -116,7 +116,7 @@ class Session:
             raise Gone
 
     def check_alive(self) -> None:
-        if self.epoch != self.database.epoch or self.database.world.now_s - self.touched_s > _IDLE_LIMIT_S:
+        if self.epoch != self.database.epoch or self.database.world.now_s - self.touched_s > IDLE_LIMIT_S:
             raise Gone
         self.touched_s = self.database.world.now_s
 

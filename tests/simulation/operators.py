@@ -150,25 +150,29 @@ class Operators:
         def stop() -> None:
             self._stopping[deliverer] = world.now_s
             deliverer.stop()
-            if is_undisturbed() and not world.widest_skew_s:  # by a slow clock they were not due when it looked
-                self._check_rings(deliverer)
+            if is_undisturbed():
+                self._check_rings(deliverer, is_over=False)
 
         def end() -> None:
             if self._deliverers[process] is deliverer and not process.is_dead:
                 if is_undisturbed():
+                    self._check_rings(deliverer, is_over=True)
                     on_stop(process)
                 process.kill()
 
         process.spawn(stop)
         world.after(DRAINS_WITHIN_S, end)
 
-    def _check_rings(self, deliverer: Deliverer) -> None:
+    def _check_rings(self, deliverer: Deliverer, *, is_over: bool) -> None:
         """Require that a stopped worker has returned the rings it did not handle, so that others can ring for them.
 
-        Rows that another worker had locked and then failed to claim are rung for again after a while.
+        A claim under way returns its rings when it is over. Rows that another worker had locked and then failed to claim are rung
+        for again after a while. By a slow clock they were not due when it looked.
         """
-        read, now = self._rings_read[deliverer], self.disturbances()
-        kept = [row_id for row_id, rung_at in self._rung(list(read)) if read[row_id] == (rung_at, now)]
+        if self._world.widest_skew_s:
+            return
+        read, now, locked = self._rings_read[deliverer], self.disturbances(), set() if is_over else self._database.locks
+        kept = [row_id for row_id, rung_at in self._rung(list(read)) if row_id not in locked and read[row_id] == (rung_at, now)]
         require(not kept, f"{[each[-4:] for each in kept]} are rung for by a worker that has stopped")
 
     def _rung(self, ids: Sequence[str]) -> list[tuple[str, str]]:
