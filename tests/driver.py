@@ -121,7 +121,7 @@ class Driver:
             is_acknowledgement=key == "1",
             **fields,
         )
-        received = receive(self.deps, receipt, raw="raw")
+        received = receive(self.deps, receipt, raw="raw").only()
         self._note(received.follow_ups)
         return received.value
 

@@ -45,7 +45,7 @@ def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, 
     receipt = _search(finder, doubt.provider, claimed.channel, message) if message else None
     if receipt is None:
         return None
-    reporter.report(receive(deps, replace(receipt, is_fetched=True), raw="").follow_ups)
+    receive(deps, replace(receipt, is_fetched=True), raw="").finish(reporter.report)
     return receipt.result
 
 

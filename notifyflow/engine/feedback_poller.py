@@ -105,7 +105,6 @@ class Poller:
         return True
 
     def _receive(self, receipt: Receipt, raw: str) -> None:
-        received = receive(self._deps, receipt, raw=raw)
+        fate = receive(self._deps, receipt, raw=raw).finish(self._reporter.report)
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
-        _log.info("engine.receipt_received", **ids, code=receipt.code, fate=received.value.value)
-        self._reporter.report(received.follow_ups)
+        _log.info("engine.receipt_received", **ids, code=receipt.code, fate=fate.value)

@@ -105,7 +105,6 @@ class StatusPoller:
         except ProviderError as error:
             _log.warning("engine.status_not_fetched", **ids, error=type(error).__name__, code=error.code)
             return False
-        received = receive(self._deps, replace(receipt, is_fetched=True), raw="")
-        _log.info("engine.status_fetched", **ids, code=receipt.code, fate=received.value.value)
-        self._reporter.report(received.follow_ups)
+        fate = receive(self._deps, replace(receipt, is_fetched=True), raw="").finish(self._reporter.report)
+        _log.info("engine.status_fetched", **ids, code=receipt.code, fate=fate.value)
         return True

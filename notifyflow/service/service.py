@@ -198,7 +198,7 @@ class Service:
             The state of the incident if the receipt reports a pressed key; otherwise None.
         """
         stored = self._receipts.commit(Received(receipt, raw))
-        fate = self._use_cases.run(apply_to_all, stored) if isinstance(stored, Bundled) else stored
+        fate = self._use_cases.finish(apply_to_all, stored) if isinstance(stored, Bundled) else stored
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
         _log.info("app.receipt_received", **ids, code=receipt.code, fate=fate.value)
         return describe_key(self._deps, receipt) if receipt.is_key_press else None

@@ -41,7 +41,7 @@ class Web:
         """Store and apply a receipt."""
         stored = self._receipts.commit(Received(receipt, raw=""))
         if isinstance(stored, Bundled):
-            self._use_cases.run(apply_to_all, stored)
+            self._use_cases.finish(apply_to_all, stored)
 
 
 class _UseCases(UseCases):

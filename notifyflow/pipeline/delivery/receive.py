@@ -21,7 +21,7 @@ from notifyflow.core.messages.replies import Choice, Effect, HandledReply
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline.delivery import acknowledge, decisions, outages, provider_health, status_updates
 from notifyflow.pipeline.transaction import set_aside, use_case
-from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, ReceiptMatch
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps, ReceiptMatch
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, keep_apart
 from notifyflow.storage.ledger import Arrived, AttemptRef, AttemptToPoll
@@ -71,13 +71,13 @@ class Bundled:
         return next(each for each in self.refs if not each.is_sent_with_another)
 
 
-def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[ReceiptMatch]:
-    """Store and apply one receipt; see ``receive_all``."""
+def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> SetResult[ReceiptMatch]:
+    """Store and apply one receipt; see ``receive_all`` and ``apply_to_all``."""
     stored, follow_ups = receive_all(deps, [Received(receipt, raw)]).only()
     if not isinstance(stored, Bundled):
-        return Committed(stored, follow_ups)
+        return SetResult((stored,), follow_ups)
     applied = apply_to_all(deps, stored)
-    return Committed(applied.value, follow_ups + applied.follow_ups)
+    return replace(applied, follow_ups=follow_ups + applied.follow_ups)
 
 
 def receive_all(deps: Dependencies, received: Sequence[Received]) -> SetResult[ReceiptMatch | Bundled]:
@@ -94,39 +94,51 @@ def receive_all(deps: Dependencies, received: Sequence[Received]) -> SetResult[R
     return _RECEIVE.run(deps, received)
 
 
-def apply_to_all(deps: Dependencies, bundled: Bundled) -> Committed[ReceiptMatch]:
+def apply_to_all(deps: Dependencies, bundled: Bundled) -> SetResult[ReceiptMatch]:
     """Apply a stored receipt to all attempts of its call, in sets; only after the last one it ceases to wait in the inbox.
 
     Returns:
         Whether all have it; otherwise a later sweep applies it again, which changes nothing for those that have it.
     """
+    noted: list[FollowUps] = []
+    try:
+        match = _apply_to_all(deps, bundled, noted)
+    except BaseException as interruption:  # also where the thread is cut short
+        if not noted:
+            raise
+        return SetResult((ReceiptMatch.WAITING,), sum(noted, NOTHING), interruption)
+    return SetResult((match,), sum(noted, NOTHING))
+
+
+def _apply_to_all(deps: Dependencies, bundled: Bundled, noted: list[FollowUps]) -> ReceiptMatch:
     errors: list[Exception] = []
-    follow_ups = NOTHING
     try:
         applied = _PARTS.run(deps, [_Part(ref, bundled.receipt) for ref in bundled.refs])
-        follow_ups = applied.follow_ups
+        noted.append(applied.follow_ups)
         if applied.interruption is not None:
             raise applied.interruption
         errors += [each for each in applied.results if isinstance(each, Exception)]
         if not errors:
-            settled = use_case.run(deps, lambda tx: _match(tx, [(bundled.receipt, bundled.ref)]))
-            return Committed(ReceiptMatch.MATCHED, follow_ups + settled.follow_ups)
+            noted.append(use_case.run(deps, lambda tx: _match(tx, [(bundled.receipt, bundled.ref)])).follow_ups)
+            return ReceiptMatch.MATCHED
     except use_case.DAMAGE as error:
         errors.append(error)
-    follow_ups += sum((use_case.follow_ups_of(each) for each in errors if isinstance(each, CommitUnknown)), NOTHING)
+    noted += [use_case.follow_ups_of(each) for each in errors if isinstance(each, CommitUnknown)]
     if damage := next(filter(set_aside.is_damage, errors), None):  # the others have it, and need not get it again at once
-        follow_ups += use_case.put_aside(deps, set_aside.blamed(("receipt", bundled.receipt.event_id), damage))
-    return Committed(ReceiptMatch.WAITING, follow_ups)
+        noted.append(use_case.put_aside(deps, set_aside.blamed(("receipt", bundled.receipt.event_id), damage)))
+    return ReceiptMatch.WAITING
 
 
 def apply_missed(deps: Dependencies, missed: Sequence[Receipt]) -> SetResult[None]:
     """Apply waiting receipts of known attempts, unless another process does; returns and raises as ``receive_all``."""
     done = _MISSED.run(deps, missed)
     follow_ups = done.follow_ups
-    for each in done.results if done.interruption is None else ():
-        if isinstance(each, Bundled):
-            follow_ups += apply_to_all(deps, each).follow_ups
-    return SetResult(tuple(each if isinstance(each, Exception) else None for each in done.results), follow_ups, done.interruption)
+    interruption = done.interruption
+    for each in done.results:
+        if isinstance(each, Bundled) and interruption is None:
+            applied = apply_to_all(deps, each)
+            follow_ups, interruption = follow_ups + applied.follow_ups, applied.interruption
+    return SetResult(tuple(each if isinstance(each, Exception) else None for each in done.results), follow_ups, interruption)
 
 
 def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply:

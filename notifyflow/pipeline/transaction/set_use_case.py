@@ -41,6 +41,14 @@ class SetResult(Generic[T_co]):
             raise result
         return Committed(result, self.follow_ups)
 
+    def finish(self, report: Callable[[FollowUps], object]) -> T_co:
+        """Report what is stored of one item, and return its result; raise its error, or the interruption."""
+        if self.follow_ups != NOTHING:
+            report(self.follow_ups)
+        if self.interruption is not None:
+            raise self.interruption
+        return self.only().value
+
 
 @dataclass(frozen=True, slots=True)
 class SetUseCase(Generic[Item, Loaded, T]):

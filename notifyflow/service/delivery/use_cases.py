@@ -35,6 +35,11 @@ class UseCases:
             self.report(committed.follow_ups)
         return committed.value
 
+    def finish(self, use_case: Callable[[Dependencies, Item], SetResult[T]], item: Item) -> T:
+        """Run a use case of several transactions for one item, and return its result; what is stored is reported in any case."""
+        self.prepare()
+        return use_case(self.deps, item).finish(self.report)
+
     def commit(self, use_case: Callable[[Dependencies, Sequence[Item]], SetResult[T]], items: Sequence[Item]) -> SetResult[T]:
         """Run a use case for a set of items; the caller reports the follow-ups."""
         self.prepare()

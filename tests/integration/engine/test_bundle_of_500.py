@@ -68,7 +68,7 @@ def test_it_is_one_call_whose_outcome_and_receipt_reach_all_in_sets(store: Store
     assert crowd.spent() == 1
     receipt = Receipt(provider="scripted", event_id="e", result=Result.DELIVERED, attempt_id=message.attempt_id)
     crowd.written.clear()
-    assert receive(crowd.scene.deps, receipt, raw="").value is ReceiptMatch.MATCHED
+    assert receive(crowd.scene.deps, receipt, raw="").only().value is ReceiptMatch.MATCHED
     assert crowd.states() == [NotificationState.DELIVERED] * COUNT
     assert crowd.written == [100] * 5
 

@@ -333,7 +333,7 @@ class Stage(Driver):
     def _report_on(self, claimed: Claimed, wanted: Receipt) -> None:
         """Report on a call; a pressed key delivers what it has named."""
         found = replace(wanted, provider=claimed.provider, attempt_id=claimed.message.attempt_id)
-        received = receive(self.deps, replace(found, event_id=f"event-{next(self._events)}"), raw="raw")
+        received = receive(self.deps, replace(found, event_id=f"event-{next(self._events)}"), raw="raw").only()
         self._note(received.follow_ups)
         named = max(1, len(claimed.message.content.bundled)) if wanted.is_key_press else len(claimed.attempts)
         is_hers = claimed.message.address.startswith(ADDRESSES_OF_ADA)

@@ -263,7 +263,7 @@ def test_nor_does_the_record_of_a_call_whose_key_press_came_before(driver: Drive
             is_key_press=is_key,
             is_acknowledgement=is_key and key == "1",
         )
-        assert receive(driver.deps, receipt, raw="raw").value is ReceiptMatch.WAITING
+        assert receive(driver.deps, receipt, raw="raw").only().value is ReceiptMatch.WAITING
     driver.clock.pass_time(timedelta(minutes=5))
     driver.record(claimed, replace(ACCEPTED, provider_ref="CA1"))
     assert driver.pages()["voice"].state is NotificationState.DELIVERED

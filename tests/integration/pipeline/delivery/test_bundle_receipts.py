@@ -10,7 +10,7 @@ import pytest
 from notifyflow.core.delivery.model import NotificationState, Receipt, Recipient, Result
 from notifyflow.pipeline.delivery.receive import Received, apply_to_all, receive, receive_all
 from notifyflow.pipeline.delivery.record import Recording, record
-from notifyflow.pipeline.transaction.ports import Claimed, ReceiptMatch
+from notifyflow.pipeline.transaction.ports import Claimed, FollowUps, ReceiptMatch
 from notifyflow.storage.delivery.inbox import ReceiptState
 from notifyflow.storage.store import Store
 from notifyflow.storage.tables import ReceiptRow
@@ -89,9 +89,9 @@ def test_all_others_get_it_and_the_damaged_one_when_it_is_mended(
     row = driver.pages(key=key)["sms"]
     row_id = {"notification": row.id, "escalation": row.escalation_id, "incident": row.incident_id}[machine]
     with damaged(driver.deps, machine, row_id, damage):
-        first = receive(driver.deps, receipt(call, Result.DELIVERED), raw="raw").value
+        first = receive(driver.deps, receipt(call, Result.DELIVERED), raw="raw").only().value
         assert states(driver, without=key) == [DELIVERED] * (COUNT - 1)
-        again = receive(driver.deps, receipt(call, Result.DELIVERED), raw="raw").value
+        again = receive(driver.deps, receipt(call, Result.DELIVERED), raw="raw").only().value
         assert again is ReceiptMatch.REPEATED
     if first is ReceiptMatch.MATCHED:  # it was not in the way
         assert inbox(driver) == [ReceiptState.MATCHED]
@@ -124,25 +124,28 @@ def test_receipts_commute_over_a_call_beside_a_damaged_row(driver: Driver, order
 
 
 @pytest.mark.parametrize("done", range(5))
-def test_a_process_that_dies_in_between_leaves_the_rest_to_the_next_sweep(driver: Driver, store: Store, done: int) -> None:
+def test_a_thread_that_is_cut_short_in_between_reports_what_it_did_and_leaves_the_rest_to_the_next_sweep(
+    driver: Driver, store: Store, done: int
+) -> None:
     call = sent(driver)
-    stored = receive_all(driver.deps, [Received(receipt(call, Result.DELIVERED), "raw")]).only().value
+    stored = receive_all(driver.deps, [Received(receipt(call, Result.PERMANENT_FAILURE), "raw")]).only().value
     driver.deps = replace(driver.deps, transactions=Dying(store, after=done))
+    reported: list[FollowUps] = []
     with pytest.raises(Died):
-        apply_to_all(driver.deps, stored)  # type: ignore[arg-type]
-    assert states(driver).count(DELIVERED) == min(4 * done, COUNT)
+        apply_to_all(driver.deps, stored).finish(reported.append)  # type: ignore[arg-type]
+    assert states(driver).count(FAILED) == sum(len(each.failed) for each in reported) == min(4 * done, COUNT)
     assert inbox(driver) == [ReceiptState.WAITING]
     driver.deps = replace(driver.deps, transactions=store)
     driver.sweep()
-    assert (states(driver), inbox(driver)) == ([DELIVERED] * COUNT, [ReceiptState.MATCHED])
+    assert (states(driver), inbox(driver)) == ([FAILED] * COUNT, [ReceiptState.MATCHED])
 
 
 class Died(BaseException):
-    """Raised where a process is killed."""
+    """Raised where a thread is cut short."""
 
 
 class Dying:
-    """A store whose process dies before a transaction."""
+    """A store whose thread is cut short before a transaction."""
 
     def __init__(self, store: Store, *, after: int) -> None:
         self._store = store
@@ -162,14 +165,14 @@ def test_it_waits_in_the_inbox_while_the_database_is_away(driver: Driver) -> Non
     assert not isinstance(stored, ReceiptMatch)
     driver.sweep()
     assert (states(driver), inbox(driver)) == ([DELIVERED] * COUNT, [ReceiptState.MATCHED])
-    assert apply_to_all(driver.deps, stored).value is ReceiptMatch.MATCHED
+    assert apply_to_all(driver.deps, stored).only().value is ReceiptMatch.MATCHED
     assert states(driver) == [DELIVERED] * COUNT
 
 
 def test_a_receipt_by_the_providers_id_that_came_early_applies_to_all_with_the_next_sweep(driver: Driver) -> None:
     call = bundled(driver)
     early = receipt(call, Result.DELIVERED, attempt_id=None)
-    assert receive(driver.deps, early, raw="").value is ReceiptMatch.WAITING
+    assert receive(driver.deps, early, raw="").only().value is ReceiptMatch.WAITING
     for each in call.attempts:
         driver.record(each, replace(ACCEPTED, provider_ref="SM1"))
     assert states(driver) == [SENT] * COUNT
@@ -179,7 +182,7 @@ def test_a_receipt_by_the_providers_id_that_came_early_applies_to_all_with_the_n
 
 def test_a_receipt_that_comes_before_the_record_applies_to_all(driver: Driver) -> None:
     call = bundled(driver)
-    assert receive(driver.deps, receipt(call, Result.DELIVERED), raw="").value is ReceiptMatch.MATCHED
+    assert receive(driver.deps, receipt(call, Result.DELIVERED), raw="").only().value is ReceiptMatch.MATCHED
     for each in call.attempts:
         driver.record(each, replace(ACCEPTED, provider_ref="SM1"))
     assert states(driver) == [DELIVERED] * COUNT

@@ -96,7 +96,7 @@ def test_a_fault_of_ours_is_a_fault_of_ours_also_where_the_receipt_waits_for_the
     driver.notify(None, a_recipient("ada", "email", "sms"))
     (claimed,) = driver.claim("email", providers=["ses"])
     blaming = Receipt(provider="ses", event_id="1", result=Result.TEMPORARY_FAILURE, provider_ref="m-1", is_our_fault=True)
-    assert receive(driver.deps, blaming, raw="raw").value is ReceiptMatch.WAITING
+    assert receive(driver.deps, blaming, raw="raw").only().value is ReceiptMatch.WAITING
     driver.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
     assert driver.pages()["email"].attempts[0].is_our_fault
     assert driver.pages()["sms"].state is NotificationState.QUEUED
@@ -118,7 +118,7 @@ def test_a_receipt_that_was_fetched_and_then_comes_by_callback_counts_as_a_callb
     receive(driver.deps, fetched, raw="")
     count = ReceiptRow.select().where(ReceiptRow.is_fetched).count
     assert driver.store.run(lambda ledger: count(ledger._unit.db)) == 1
-    assert receive(driver.deps, replace(fetched, is_fetched=False), raw="raw").value is ReceiptMatch.REPEATED
+    assert receive(driver.deps, replace(fetched, is_fetched=False), raw="raw").only().value is ReceiptMatch.REPEATED
     assert driver.store.run(lambda ledger: count(ledger._unit.db)) == 0
 
 
@@ -162,21 +162,21 @@ def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(driver:
     driver.notify(None, a_recipient("ada", "email"))
     (claimed,) = driver.claim("email", providers=["ses"])
     receipt = Receipt(provider="ses", event_id="1", result=Result.PERMANENT_FAILURE, provider_ref="m-1", reason="no such mailbox")
-    assert receive(driver.deps, receipt, raw="raw").value is ReceiptMatch.WAITING
+    assert receive(driver.deps, receipt, raw="raw").only().value is ReceiptMatch.WAITING
     driver.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
     email = driver.pages()["email"]
     assert (email.state, email.reason) == (NotificationState.FAILED, "no such mailbox")
     later = Receipt(provider="ses", event_id="2", result=None, provider_ref="m-1")
-    assert receive(driver.deps, later, raw="raw").value is ReceiptMatch.MATCHED
+    assert receive(driver.deps, later, raw="raw").only().value is ReceiptMatch.MATCHED
 
 
 def test_a_waiting_receipt_is_applied_as_soon_as_another_one_names_its_attempt(driver: Driver) -> None:
     driver.notify(None, a_recipient("ada", "email"))
     (claimed,) = driver.claim("email", providers=["ses"])
     bounce = Receipt(provider="ses", event_id="1", result=Result.PERMANENT_FAILURE, provider_ref="m-1", reason="no such mailbox")
-    assert receive(driver.deps, bounce, raw="raw").value is ReceiptMatch.WAITING
+    assert receive(driver.deps, bounce, raw="raw").only().value is ReceiptMatch.WAITING
     sent = replace(bounce, event_id="2", result=Result.ACCEPTED, attempt_id=claimed.message.attempt_id)
-    assert receive(driver.deps, sent, raw="raw").value is ReceiptMatch.MATCHED
+    assert receive(driver.deps, sent, raw="raw").only().value is ReceiptMatch.MATCHED
     (attempt,) = driver.pages()["email"].attempts
     assert (attempt.result, attempt.reason) == (Result.PERMANENT_FAILURE, "no such mailbox")
 
