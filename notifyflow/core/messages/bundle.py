@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from notifyflow.core.delivery.attempts import BROKE_OFF
 from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import Severity
 
 Item = TypeVar("Item")
 
@@ -35,6 +36,14 @@ def halves(refused: Sequence[Item]) -> Sequence[Sequence[Item]]:
     """Return the halves of a message of several that was refused for its content; neither is empty."""
     middle = (len(refused) + 1) // 2
     return refused[:middle], refused[middle:]
+
+
+def order(severity: Severity, row: NotificationFacts) -> tuple[object, ...]:
+    """Return the place of a notification in its message, by the severity of its round: the most severe and oldest come first.
+
+    A status update has no severity of its own: its row is INFO, whatever it tells of.
+    """
+    return severity.rank, row.created_at, row.id
 
 
 def jitter(sent_with: str) -> float:

@@ -226,7 +226,7 @@ def _leave_lane(tx: Transaction, crowd: Crowd, leaving: Leaving) -> Iterator[Seq
             calls[key].append(each)
     _postpone_all(tx, crowd, waiting, is_beat=is_beat)
     for call in calls.values():
-        call.sort(key=lambda each: (each.escalation.severity.rank, each.row.created_at, each.row.id))  # an update's row is INFO
+        call.sort(key=lambda each: bundle.order(each.escalation.severity, each.row))
         yield from (call[start : start + MOST] for start in range(0, len(call), MOST))
 
 

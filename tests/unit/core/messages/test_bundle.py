@@ -2,7 +2,7 @@
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.attempts import BROKE_OFF
-from notifyflow.core.delivery.model import AttemptState, Result, Severity
+from notifyflow.core.delivery.model import AttemptState, Kind, Result, Severity
 from notifyflow.core.messages import bundle
 from tests.facts import NOW, attempt, minutes, page
 
@@ -33,11 +33,11 @@ def test_the_first_half_has_the_odd_one() -> None:
 def test_the_most_severe_and_oldest_comes_first() -> None:
     old, new = NOW, NOW + minutes(1)
     rows = [
-        page("a", severity=Severity.WARNING, created_at=old),
-        page("b", severity=Severity.ERROR, created_at=new),
-        page("c", severity=Severity.ERROR, created_at=old),
+        (Severity.WARNING, page("a", created_at=old)),
+        (Severity.ERROR, page("b", created_at=new)),
+        (Severity.ERROR, page("c", created_at=old, kind=Kind.STATUS_UPDATE, severity=Severity.INFO)),
     ]
-    assert [row.channel for row in sorted(rows, key=bundle.order)] == ["c", "b", "a"]
+    assert [row.channel for _, row in sorted(rows, key=lambda each: bundle.order(*each))] == ["c", "b", "a"]
 
 
 def test_all_that_a_call_carried_is_due_again_at_one_time_and_calls_differ() -> None:
