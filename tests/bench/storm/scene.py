@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from tests.bench.fill import fill
@@ -59,11 +59,9 @@ def begin(arena: Arena, size: Size) -> None:
     fill(arena.server, arena.database, notifications=size.history, policy=store_policy(arena.server, arena.database))
 
 
-@contextmanager
-def worker(arena: Arena, *, is_bundling: bool) -> Iterator[Processes]:
+def worker(arena: Arena, *, is_bundling: bool) -> AbstractContextManager[Processes]:
     """Run a worker whose provider is asked over HTTP, once a message."""
-    with arena.worker(OURS, PROVIDER=arena.sink_url, **variables(is_bundling=is_bundling)) as running:
-        yield running
+    return arena.worker(OURS, PROVIDER=arena.sink_url, **variables(is_bundling=is_bundling))
 
 
 def drive(
