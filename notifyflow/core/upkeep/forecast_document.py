@@ -158,7 +158,7 @@ class ForecastDocument(Document):
             yield "the first CRITICAL page of a namespace within a minute waits for none"
         if self.calls_wait_up_to_s is not None:
             again = span(lanes.REPEATED_AFTER.total_seconds())
-            yield f"a call that nobody took is repeated with the next one to the number, {again} after the last at the latest"
+            yield f"a repeated call waits for the next one to its number, {again} after the last at the latest"
 
     def _steps(self) -> Iterator[str]:
         steps: dict[tuple[NextEventKind, str | None], list[ExpectedDocument]] = {}

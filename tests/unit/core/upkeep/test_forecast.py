@@ -289,7 +289,7 @@ def test_it_says_when_pages_wait_for_none() -> None:
     shown = "from the third incident within a minute on, pages wait for others: Slack up to 10 s, mail, text and call up to"
     call = "a call waits until the call under way to its number is over, 5 m at most"
     first = "the first CRITICAL page of a namespace within a minute waits for none"
-    again = "a call that nobody took is repeated with the next one to the number, 1 m after the last at the latest"
+    again = "a repeated call waits for the next one to its number, 1 m after the last at the latest"
     assert lines(Severity.ERROR) == [call, f"{shown} 1 m", again]
     assert lines(Severity.CRITICAL) == [call, f"{shown} 30 s", first, again]
     assert lines(Severity.ERROR, is_bundling=False) == [call, "no page waits for others, however many come at once"]
