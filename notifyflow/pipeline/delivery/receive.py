@@ -103,9 +103,7 @@ def apply_to_all(deps: Dependencies, bundled: Bundled) -> SetResult[ReceiptMatch
     noted: list[FollowUps] = []
     try:
         match = _apply_to_all(deps, bundled, noted)
-    except BaseException as interruption:  # also where the thread is cut short
-        if not noted:
-            raise
+    except BaseException as interruption:  # noqa: BLE001 - the caller raises it, after it has reported what is stored
         return SetResult((ReceiptMatch.WAITING,), sum(noted, NOTHING), interruption)
     return SetResult((match,), sum(noted, NOTHING))
 

@@ -1,6 +1,7 @@
 """A receipt of a call that carried several reaches each of their rows, also beside a damaged one, and after a crash."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
@@ -8,8 +9,10 @@ from itertools import permutations
 import pytest
 
 from notifyflow.core.delivery.model import NotificationState, Receipt, Recipient, Result
+from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.delivery.receive import Received, apply_to_all, receive, receive_all
 from notifyflow.pipeline.delivery.record import Recording, record
+from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.pipeline.transaction.ports import Claimed, FollowUps, ReceiptMatch
 from notifyflow.storage.delivery.inbox import ReceiptState
 from notifyflow.storage.store import Store
@@ -140,6 +143,18 @@ def test_a_thread_that_is_cut_short_in_between_reports_what_it_did_and_leaves_th
     assert (states(driver), inbox(driver)) == ([FAILED] * COUNT, [ReceiptState.MATCHED])
 
 
+def test_each_failure_is_reported_once_wherever_the_database_goes_away_in_a_sweep(driver: Driver, store: Store) -> None:
+    call = sent(driver)
+    receive_all(driver.deps, [Received(receipt(call, Result.PERMANENT_FAILURE), "raw")])
+    reported = 0
+    for done in range(60):
+        with suppress(StorageUnavailable):  # before it has done anything
+            swept = sweep(replace(driver.deps, transactions=Dying(store, after=done, error=StorageUnavailable(0.0))))
+            reported += len(swept.failed)
+        assert reported == states(driver).count(FAILED)
+    assert (reported, inbox(driver)) == (COUNT, [ReceiptState.MATCHED])
+
+
 class Died(BaseException):
     """Raised where a thread is cut short."""
 
@@ -147,13 +162,14 @@ class Died(BaseException):
 class Dying:
     """A store whose thread is cut short before a transaction."""
 
-    def __init__(self, store: Store, *, after: int) -> None:
+    def __init__(self, store: Store, *, after: int, error: BaseException | None = None) -> None:
         self._store = store
         self._left = after
+        self._error = error or Died()
 
     def run(self, use_case, **limits):  # type: ignore[no-untyped-def]
         if not self._left:
-            raise Died
+            raise self._error
         self._left -= 1
         return self._store.run(use_case, **limits)
 
