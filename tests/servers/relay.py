@@ -23,6 +23,7 @@ class Relay:
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: set[socket.socket] = set()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._threads: list[threading.Thread] = []
         self.is_over = threading.Event()
         self.port = int(self._listener.getsockname()[1])
@@ -40,20 +41,19 @@ class Relay:
         return True
 
     def __enter__(self) -> Self:
-        self._start(self._accept)
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.is_over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()  # the last connection that it takes is cut like the others
         self._listener.close()
-        with self._lock:
-            sockets = list(self._sockets)
-        for each in sockets:
+        for each in self._sockets:
             _cut(each)
         for thread in self._threads:
             thread.join()
-        for each in sockets:
+        for each in self._sockets:
             each.close()
 
     def _accept(self) -> None:
@@ -65,11 +65,10 @@ class Relay:
                 except OSError:
                     client.close()
                     continue
-                with self._lock:
-                    self.connections += 1
-                    self._sockets |= {client, server}
-                self._start(self._pump, client, server, False)
-                self._start(self._pump, server, client, True)
+                self.connections += 1
+                self._sockets |= {client, server}
+                self._pump_on_a_thread(client, server, False)
+                self._pump_on_a_thread(server, client, True)
 
     def _pump(self, source: socket.socket, target: socket.socket, is_reply: bool) -> None:
         may_pass = self.may_reply if is_reply else self.may_request
@@ -81,8 +80,8 @@ class Relay:
         _cut(source)
         _cut(target)
 
-    def _start(self, work: object, *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
+    def _pump_on_a_thread(self, source: socket.socket, target: socket.socket, is_reply: bool) -> None:
+        thread = threading.Thread(target=self._pump, args=(source, target, is_reply), daemon=True)
         self._threads.append(thread)
         thread.start()
 
