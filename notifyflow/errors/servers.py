@@ -63,8 +63,8 @@ class UnreleasedSchema(StorageError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the database was made by an unreleased version of notifyflow and cannot be upgraded. Start with an empty one: move "
-            "the SQLite file away, or name another file or PostgreSQL database in NOTIFYFLOW_DATABASE_URL."
+            "the database was made by an unreleased version of notifyflow, and before 0.1.0 there are no upgrades: start with an "
+            "empty one (move the SQLite file away, or name another file or PostgreSQL database in NOTIFYFLOW_DATABASE_URL)."
         )
 
 

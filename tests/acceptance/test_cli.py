@@ -474,6 +474,28 @@ def test_a_database_with_a_newer_schema_is_refused_and_not_changed(line: Command
     assert incidents_in(line.folder) == 0
 
 
+OTHER_TABLES = {
+    "db upgrade": ("db", "upgrade"),
+    "send": ("send", "incident.json"),
+    "up": ("up", "--port", "0"),
+    "web": ("web", "--port", "0"),
+    "config check": ("config", "check"),
+}
+
+
+@pytest.mark.parametrize("command", OTHER_TABLES.values(), ids=OTHER_TABLES)
+def test_a_database_with_the_tables_of_an_unreleased_version_is_refused(line: CommandLine, command: tuple[str, ...]):
+    assert line.run("db", "upgrade").code == 0
+    line.write("incident.json", INCIDENT)
+    with closing(sqlite3.connect(line.folder / "notifyflow.db")) as database, database:
+        database.execute("UPDATE notifyflow_migration SET digest = 'of other tables'")
+    ended = line.run(*command)
+    assert ended.code == 3, ended
+    assert "before 0.1.0 there are no upgrades: start with an empty one" in " ".join((ended.out + ended.err).split())
+    assert "Traceback" not in ended.err
+    assert incidents_in(line.folder) == 0
+
+
 def test_a_fault_that_does_not_stop_a_start_is_a_warning(sandboxed: CommandLine):
     checked = sandboxed.run("config", "check", "--json")
     assert checked.code == 0, checked

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from psycopg import sql
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.delivery.facts import NotificationFacts
@@ -122,6 +123,20 @@ def assert_that_nothing_was_lost_or_doubled(rows: Mapping[tuple[str, str], Notif
     for place, row in rows.items():
         assert row.state is NotificationState.SENT
         assert 1 <= seen[place] <= 1 + sum(attempt.is_doubted for attempt in row.attempts)
+
+
+def test_a_worker_refuses_the_tables_of_an_unreleased_version(
+    postgres_server: Postgres, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    database = variables["NOTIFYFLOW_DATABASE_URL"].rpartition("/")[2]
+    postgres_server.execute(sql.SQL("UPDATE notifyflow_migration SET digest = 'of other tables'"), database)
+    process = start(variables, tmp_path, "--processes", "1", "--threads", "1")
+    try:
+        assert process.wait(DEADLINE_S) != 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "before 0.1.0 there are no upgrades: start with an empty one" in (tmp_path / "worker.log").read_text()
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ FAULT = Fault("recipients[2].phone", "'+1…' is not a number", "Give one in int
         ),
         (
             errors.UnreleasedSchema(),
-            "the database was made by an unreleased version of notifyflow and cannot be upgraded. Start ",
+            "the database was made by an unreleased version of notifyflow, and before 0.1.0 there are no upgrades: start with ",
         ),
         (
             errors.UnsuitableConnection("it is asynchronous", "Give a synchronous one"),

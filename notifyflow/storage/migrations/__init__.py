@@ -1,9 +1,11 @@
 """Applies the schema's versions, oldest first, under a lock.
 
-``notifyflow_migration`` has one row: the version of the tables, and the oldest schema whose code may still use them. Unreleased
-versions counted in other tables; a database with one of those cannot be upgraded and is refused.
+``notifyflow_migration`` has one row: the version of the tables, the oldest schema whose code may still use them, and a digest of
+the statements that made them, since a version is edited until it is released. Tables of another digest cannot be upgraded and are
+refused, as are those of unreleased versions that counted in other tables.
 """
 
+import hashlib
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -62,10 +64,19 @@ def read_version(db: Database, dialect: Dialect) -> int:
         if any(dialect.has_table(db, table) for table in _TABLES_OF_UNRELEASED):
             raise UnreleasedSchema
         return 0
-    found, oldest = execute(db, f"SELECT version, oldest FROM {_TABLE}").fetchone()  # noqa: S608 (a name of ours)
+    # all columns in one statement: the digest is missing where a state before 0.1.0 made the table
+    found, oldest, *digests = execute(db, f"SELECT * FROM {_TABLE}").fetchone()  # noqa: S608 (a name of ours)
     if oldest > WANTED:
         raise SchemaMismatch(found, WANTED, oldest, _TOO_OLD)
+    if found <= WANTED and digests != [digest(MIGRATIONS[:found], dialect)]:
+        raise UnreleasedSchema
     return int(found)
+
+
+def digest(migrations: Sequence[ModuleType], dialect: Dialect) -> str:
+    """Return the SHA-256 of what some migrations run on a kind of database, whatever the layout of the statements."""
+    statements = (statement.format(**dialect.types) for migration in migrations for statement in migration.STATEMENTS)
+    return hashlib.sha256(";".join(" ".join(each.split()) for each in statements).encode()).hexdigest()
 
 
 def check(db: Database, dialect: Dialect) -> None:
@@ -91,6 +102,7 @@ def insist(found: int) -> None:
 
 def _write_version(db: Database, dialect: Dialect, migration: ModuleType) -> None:
     if not dialect.has_table(db, _TABLE):
-        execute(db, f"CREATE TABLE {_TABLE} (version INTEGER NOT NULL, oldest INTEGER NOT NULL)")
-        execute(db, f"INSERT INTO {_TABLE} (version, oldest) VALUES (0, 0)")  # noqa: S608 (a name of ours)
-    execute(db, f"UPDATE {_TABLE} SET version = {int(migration.VERSION)}, oldest = {int(migration.OLDEST)}")  # noqa: S608 (ours alone)
+        execute(db, f"CREATE TABLE {_TABLE} (version INTEGER NOT NULL, oldest INTEGER NOT NULL, digest TEXT NOT NULL)")
+        execute(db, f"INSERT INTO {_TABLE} (version, oldest, digest) VALUES (0, 0, '')")  # noqa: S608 (a name of ours)
+    version, oldest, made_by = int(migration.VERSION), int(migration.OLDEST), digest(MIGRATIONS[: migration.VERSION], dialect)
+    execute(db, f"UPDATE {_TABLE} SET version = {version}, oldest = {oldest}, digest = '{made_by}'")  # noqa: S608 (ours alone)

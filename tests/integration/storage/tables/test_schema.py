@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import peewee
 import pytest
@@ -11,9 +12,10 @@ from notifyflow.errors import SchemaMismatch, StorageError, UnreleasedSchema
 from notifyflow.storage import tables as models
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
-from notifyflow.storage.migrations import WANTED
+from notifyflow.storage.migrations import WANTED, digest
 from notifyflow.storage.store import Store
 from tests.facts import NOW, escalation
+from tests.integration.storage.migrations import second_version
 from tests.integration.storage.samples import begin
 from tests.integration.storage.upgrading import upgrade_at_once
 from tests.patience import PatientStore
@@ -35,6 +37,12 @@ def _run_sql(url: str, *statements: str) -> list[tuple[object, ...]]:
         return list(cursor.fetchall()) if cursor.description else []
     finally:
         db.close()
+
+
+def _version(*statements: str) -> ModuleType:
+    made = ModuleType("version")
+    made.STATEMENTS = statements  # type: ignore[attr-defined]
+    return made
 
 
 def _dump(url: str) -> object:
@@ -127,9 +135,51 @@ def test_a_database_of_an_unreleased_version_is_refused_and_not_touched(
     )
     before = _dump(empty_database_url)
     for refused in (empty.check_schema, empty.upgrade):
-        with pytest.raises(UnreleasedSchema, match=r"made by an unreleased version .* Start with an empty one"):
+        with pytest.raises(UnreleasedSchema, match=r"made by an unreleased version .* start with an empty one"):
             refused()
     assert _dump(empty_database_url) == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ("UPDATE notifyflow_migration SET digest = 'of other tables'",),
+        ("ALTER TABLE notifyflow_migration DROP COLUMN digest",),  # as before there were digests
+    ],
+)
+def test_a_database_with_other_tables_under_the_same_version_is_refused_and_not_touched(
+    empty: Store, empty_database_url: str, changed: tuple[str, ...]
+) -> None:
+    empty.upgrade()
+    _run_sql(empty_database_url, *changed)
+    before = _dump(empty_database_url)
+    for refused in (empty.check_schema, empty.upgrade):
+        with pytest.raises(UnreleasedSchema, match=r"before 0\.1\.0 there are no upgrades: start with an empty one"):
+            refused()
+    assert _dump(empty_database_url) == before
+
+
+def test_the_digest_is_the_same_on_every_python_and_machine(empty_database_url: str) -> None:
+    dialect = dialect_for(empty_database_url)
+    known = {
+        "sqlite": "da149266108518cab3f165def0b375c92effd6ffd95d069b2c3d4b146b8f1cac",
+        "postgresql": "835f7bbcaa640ce4ad3d3da0bd9a18c87e1f7bd0c8f54afee851a1cc911e6df5",
+    }
+    found = digest([_version("CREATE TABLE a (at {instant})", "DROP TABLE a")], dialect)
+    assert found == known[empty_database_url.partition(":")[0]]
+
+
+def test_the_digest_is_of_what_is_run_and_not_of_its_layout(empty_database_url: str) -> None:
+    dialect = dialect_for(empty_database_url)
+    first = digest([_version("CREATE TABLE a (b TEXT)")], dialect)
+    assert digest([_version("\n    CREATE TABLE  a\n        (b TEXT)\n")], dialect) == first
+    others = (
+        ["CREATE TABLE a (c TEXT)"],
+        ["CREATE TABLE a (b TEXT)", "DROP TABLE a"],
+        ["CREATE TABLE a", "(b TEXT)"],
+    )
+    assert first not in [digest([_version(*statements)], dialect) for statements in others]
+    assert digest([_version("CREATE TABLE a (b TEXT)"), second_version], dialect) != first
 
 
 def test_code_that_is_old_enough_uses_a_newer_database(empty: Store, empty_database_url: str) -> None:
