@@ -36,6 +36,7 @@ _OF_MODULES = {
     "frame.configuration": "config",
     "upkeep.housekeeping": "check prune forget",
     "upkeep.administration": "db diagram",
+    "upkeep.deploy": "deploy",
     "insight.codes": "code",
     "keys": "keys",
     "users": "users",

@@ -8,16 +8,13 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
-from typer.testing import CliRunner
 
-from notifyflow.cli import app as command_line
 from notifyflow.sandbox import Sandbox
 from tests.columns import sources
+from tests.command_lines import check_command
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.rst")), ROOT / "examples" / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
@@ -71,56 +68,11 @@ def test_every_command_of_a_page_exists(page: Path) -> None:
             assert os.access(ROOT / line.split()[0], os.X_OK), line
 
 
-@pytest.mark.parametrize("unit", sorted((ROOT / "docs" / "deploy").glob("*.service")), ids=name_of)
-def test_every_command_of_a_unit_exists(unit: Path) -> None:
-    lines = re.findall(r"^ExecStart=/opt/notifyflow/bin/(.+)$", unit.read_text(), re.MULTILINE)
-    assert lines
-    for line in lines:
-        if line.startswith("notifyflow "):
-            check_command(line.split())
-        else:
-            assert find_spec(line.split()[1]) is not None  # dramatiq imports it
-
-
-DEPLOY = ROOT / "docs" / "deploy"
-
-
-def test_the_files_of_a_deployment_can_be_downloaded_whole() -> None:
+@pytest.mark.parametrize(("folder", "place"), [("docs/proxies", "/proxies"), ("deploy/systemd", "/../deploy/systemd")])
+def test_the_files_of_a_deployment_can_be_downloaded_whole(folder: str, place: str) -> None:
     pages = "\n".join(page.read_text() for page in PAGES)
-    offered = re.findall(r":download:`[^`<]+ </deploy/([^>]+)>`", pages)
-    assert sorted(offered) == sorted(path.name for path in DEPLOY.iterdir())
-
-
-def test_with_the_settings_of_a_deployment_somebody_can_be_reached(tmp_path: Path) -> None:
-    """Check them as an administrator does, with secrets in the files that they name."""
-    secrets = {
-        "database-url": "postgresql://notifyflow:sesame@127.0.0.1/notifyflow",
-        "secret-key": "x" * 43,
-        "smtp-url": "smtp://notifyflow:sesame@mail.example.com:587",
-        "slack-bot-token": "xoxb-sesame",
-    }
-    lines = [line for line in (DEPLOY / "notifyflow.env").read_text().splitlines() if line and not line.startswith("#")]
-    settings = {name: value.replace("/etc/notifyflow/", f"{tmp_path}/") for name, value in (line.split("=", 1) for line in lines)}
-    for value in settings.values():
-        if value.startswith(str(tmp_path)):
-            path, sample = Path(value), DEPLOY / Path(value).name
-            path.write_text(sample.read_text() if sample.exists() else secrets.get(path.name, "sesame" * 6))
-    for check in (["config", "check", "--offline"], ["directory", "check"]):
-        ended = CliRunner().invoke(command_line, check, env=settings)
-        assert ended.exit_code == 0, ended.output
-
-
-def check_command(words: list[str]) -> None:
-    """Check that a line of the shell is a command of notifyflow, with options that it has and arguments that it takes."""
-    command, rest = get_command(command_line), words[1:]
-    while rest and rest[0] in getattr(command, "commands", {}):
-        command, rest = command.commands[rest[0]], rest[1:]
-    if rest[:1] == ["--help"]:
-        return
-    given, more, _ = command.make_parser(command.context_class(command, info_name=words[0])).parse_args(rest)
-    assert more == [], words
-    missing = [each.name for each in command.params if each.required and given.get(each.name) is None]
-    assert missing == [], words
+    offered = re.findall(rf":download:`[^`<]+ <{re.escape(place)}/([^>]+)>`", pages)
+    assert set(offered) == {path.name for path in (ROOT / folder).iterdir()}
 
 
 def test_pages_and_examples_show_the_short_way_to_a_state() -> None:

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 
 from notifyflow.web.frame.permissions import LOGIN_LIMIT_BYTES
 
-DEPLOY = Path(__file__).parents[3] / "docs" / "deploy"
-NGINX, CADDY = ((DEPLOY / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))
+PROXIES = Path(__file__).parents[3] / "docs" / "proxies"
+NGINX, CADDY = ((PROXIES / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))
 TOKEN = "aB-3_x9"
 
 
