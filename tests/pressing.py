@@ -14,7 +14,6 @@ from peewee import Database
 from psycopg.pq import TransactionStatus
 
 from notifyflow.storage.dialects.deadline import Deadline
-from notifyflow.storage.dialects.dialect import driver_of
 from notifyflow.storage.dialects.postgres import Postgres
 from notifyflow.storage.session.pool import Pool
 from notifyflow.storage.store import Store
@@ -94,11 +93,6 @@ class _Pressed(Postgres):
     def __init__(self, url: str, press: Press) -> None:
         super().__init__(url)
         self._cursor = type("_PressedCursor", (_PressedCursor,), {"press": press})
-
-    def connect(self, deadline: Deadline) -> Database:
-        db = super().connect(deadline)
-        driver_of(db).cursor_factory = self._cursor
-        return db
 
 
 class PressedStore(Store):

@@ -39,6 +39,7 @@ from notifyflow.storage.upkeep.health import HeartbeatChecks
 from notifyflow.storage.users import Users
 
 if TYPE_CHECKING:
+    from notifyflow.storage.dialects import ServerTransaction
     from notifyflow.storage.metrics.rollup import Rollups
     from notifyflow.storage.upkeep.pruning import Pruning
 
@@ -113,9 +114,9 @@ class Ledger:
         return self._unit.line
 
     @property
-    def backend(self) -> int | None:
-        """The server's process that runs this transaction; None where the database is no server."""
-        return self._unit.backend
+    def server_transaction(self) -> "ServerTransaction | None":
+        """The server's transaction; None where the database is no server."""
+        return self._unit.server_transaction
 
     @property
     def spared(self) -> Collection[str]:

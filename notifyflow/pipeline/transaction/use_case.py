@@ -12,6 +12,7 @@ from notifyflow.pipeline.transaction import set_aside
 from notifyflow.pipeline.transaction.journal import CutShort, JournalEntry, next_note
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.storage.dialects import ServerTransaction
 from notifyflow.storage.ledger import DamagedRow, Ledger, Line, Unread
 
 T = TypeVar("T")
@@ -33,12 +34,12 @@ TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done(Generic[T_co]):
-    """A transaction's result, follow-ups, last log line, server process, and unreadable rows."""
+    """A transaction's result, follow-ups, last log line, server transaction, and unreadable rows."""
 
     answer: T_co
     follow_ups: FollowUps
     line: Line | None
-    backend: int | None
+    writer: ServerTransaction | None
     unread: tuple[Unread, ...]
 
 
@@ -89,7 +90,7 @@ def _commit(
             answer=answer,
             follow_ups=tx.follow_ups,
             line=ledger.line,
-            backend=ledger.backend,
+            writer=ledger.server_transaction,
             unread=tuple(ledger.unread),
         )
         return note.done
@@ -143,11 +144,11 @@ def _was_done(deps: Dependencies, done: object, waited_s: float) -> bool:
     Raises:
         CommitUnknown: When it wrote no line to the log, or the database does not answer.
     """
-    line, backend = cast(_Done[object], done).line, cast(_Done[object], done).backend
+    line, writer = cast(_Done[object], done).line, cast(_Done[object], done).writer
     if line is None:
         raise CommitUnknown(waited_s, done)
     try:
-        return deps.transactions.run(lambda ledger: ledger.has_written(line, backend))
+        return deps.transactions.run(lambda ledger: ledger.has_written(line, writer))
     except CommitUnknown as unknown:  # the transaction only read
         return bool(unknown.result)
     except StorageUnavailable:

@@ -3,10 +3,10 @@
 from urllib.parse import unquote
 
 from notifyflow.errors import Fault, InvalidSettings
-from notifyflow.storage.dialects.dialect import Dialect, TransactionMode, Trouble, execute
+from notifyflow.storage.dialects.dialect import Dialect, ServerTransaction, TransactionMode, Trouble, execute
 from notifyflow.storage.dialects.sqlite import Sqlite
 
-__all__ = ["Dialect", "Sqlite", "TransactionMode", "Trouble", "dialect_for", "execute"]
+__all__ = ["Dialect", "ServerTransaction", "Sqlite", "TransactionMode", "Trouble", "dialect_for", "execute"]
 
 
 def dialect_for(url: str) -> Dialect:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import peewee
 
@@ -29,6 +29,13 @@ class TransactionMode(Enum):
     READ = "sees one consistent state over all its queries"
     WRITE = "is serialised by locks"
     BARE = "no transaction: for single statements, and those that databases only allow outside one"
+
+
+class ServerTransaction(NamedTuple):
+    """A transaction that a process of the server runs; behind a pooler, the process changes from one to the next."""
+
+    pid: int
+    started_at: datetime
 
 
 class Dialect(ABC):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from math import ceil
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import peewee
 import psycopg
@@ -14,14 +14,28 @@ from psycopg.types.datetime import TimestamptzLoader
 
 from notifyflow.storage.dialects import postgres_url
 from notifyflow.storage.dialects.deadline import Deadline
-from notifyflow.storage.dialects.dialect import Dialect, TransactionMode, Trouble, cause_of, driver_of, execute
+from notifyflow.storage.dialects.dialect import (
+    Dialect,
+    ServerTransaction,
+    TransactionMode,
+    Trouble,
+    cause_of,
+    driver_of,
+    execute,
+)
 from notifyflow.storage.tables.fields import read_instant
 
+_SET_UP = "SELECT pg_catalog.set_config('timezone', 'UTC', false)"
+"""The session's only setting: a pooler may run each transaction in another session, and restores only the time zone there."""
+
 # A process frozen in a transaction keeps its locks for 10 s; after that, none of our calls has time left to commit.
-_SET_UP = """
-    SELECT pg_catalog.set_config('statement_timeout', '5s', false), pg_catalog.set_config('timezone', 'UTC', false),
-        pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', false), pg_catalog.pg_backend_pid()
-"""
+_LIMITS = "SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+_BEGINNINGS = {
+    TransactionMode.READ: f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LIMITS}",
+    TransactionMode.WRITE: f"BEGIN; {_LIMITS}; SELECT pg_catalog.pg_backend_pid(), pg_catalog.now()",
+}
+_SERVER_SHARE = 0.9
+"""The share of a transaction's time after which the server cancels a statement."""
 
 
 class _Patient(psycopg.Connection[tuple[Any, ...]]):
@@ -88,16 +102,33 @@ class _Cursor(psycopg.Cursor[tuple[Any, ...]]):
         self._tx.set_pgresult(self.pgresult)
 
 
+class _LimitedCursor(_Cursor):
+    """Runs each statement in a transaction of its own, with its limit, in one round trip."""
+
+    def execute(self, query: Any, params: Any = None, **named: Any) -> Self:
+        """Send the limit and the statement together, which the server allows for statements without parameters only."""
+        connection = cast(_Patient, self.connection)
+        statement = psycopg.ClientCursor(connection).mogrify(query, params)
+        super().execute(f"SET LOCAL statement_timeout = {_limit_ms(connection.deadline)}; {statement}", **named)
+        self.nextset()
+        return self
+
+
+def _limit_ms(deadline: Deadline) -> int:
+    """Return after how long the server cancels a statement, so that its error still arrives in time."""
+    return max(1, int(deadline.left_s * 1000 * _SERVER_SHARE))
+
+
 class _PostgresDatabase(peewee.PostgresqlDatabase):
     """A connection.
 
     Attributes:
         deadline: The deadline of connecting.
-        backend: The number of the server's process.
+        server_transaction: The latest transaction that may write.
     """
 
     deadline: Deadline
-    backend: int
+    server_transaction: ServerTransaction | None = None
 
     def _connect(self) -> _Patient:
         patient: Any = type("_Patient", (_Patient,), {"deadline": self.deadline})
@@ -142,10 +173,8 @@ class Postgres(Dialect):
     _OF_ROW = ("22", "23", "44", "P0", "XX001", "XX002")
     # connection, read-only, idle too long, resources, shutdown or time-out, system
     _AWAY = ("08", "25006", "25P03", "53", "57", "58")
+    _cursor: type[psycopg.Cursor[tuple[Any, ...]]] = _Cursor
     _SCHEMA_LOCK = 0x6E6F7469  # "noti"
-
-    _SERVER_SHARE = 0.9
-    """The share of a transaction's time after which the server cancels a statement, so that its error still arrives in time."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -168,7 +197,7 @@ class Postgres(Dialect):
         db.deadline = deadline
         db.connect()
         try:
-            *_, db.backend = execute(db, _SET_UP).fetchone()
+            execute(db, _SET_UP)
         except BaseException:
             db.close()
             raise
@@ -182,12 +211,17 @@ class Postgres(Dialect):
 
     def begin(self, db: peewee.Database, *, access: TransactionMode, deadline: Deadline) -> None:
         """Begin; the server cancels a statement a little before the deadline."""
-        driver_of(db).deadline = deadline
+        connection = driver_of(db)
+        connection.deadline = deadline
         if access is TransactionMode.BARE:
+            connection.cursor_factory = _LimitedCursor
             return
-        limit_ms = max(1, int(deadline.left_s * 1000 * self._SERVER_SHARE))
-        how = "BEGIN" if access is TransactionMode.WRITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        execute(db, f"{how}; SET LOCAL statement_timeout = {limit_ms}")
+        connection.cursor_factory = self._cursor
+        begun = execute(db, _BEGINNINGS[access].format(_limit_ms(deadline)))
+        if access is TransactionMode.WRITE:
+            while begun.nextset():
+                pass
+            cast(_PostgresDatabase, db).server_transaction = ServerTransaction(*begun.fetchone())
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Return the driver's state, without a round trip."""

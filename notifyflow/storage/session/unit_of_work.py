@@ -26,7 +26,7 @@ from notifyflow.core.delivery.facts import (
 )
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.errors import StaleRow, UnreadableRow
-from notifyflow.storage.dialects import execute
+from notifyflow.storage.dialects import ServerTransaction, execute
 from notifyflow.storage.session import sets
 from notifyflow.storage.session.conditions import QUEUED
 from notifyflow.storage.session.loaded_rows import Line, LoadedRow
@@ -37,7 +37,11 @@ from notifyflow.storage.tables.policies import snapshot
 
 Q = TypeVar("Q", Select, Run)
 
-_OPEN = "SELECT pid FROM pg_catalog.pg_stat_get_activity(%s) WHERE state IS DISTINCT FROM 'idle' AND pid <> pg_backend_pid()"
+_OPEN = """
+    SELECT pid FROM pg_catalog.pg_stat_get_activity(%s)
+    WHERE state IS DISTINCT FROM 'idle' AND pid <> pg_catalog.pg_backend_pid() AND (xact_start IS NULL OR xact_start = %s)
+"""
+"""A server that hides its activity from us shows no start."""
 _ROW_LOCK: Any = "FOR NO KEY UPDATE"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _GUARDS = ("id", "state", "version")
@@ -108,17 +112,17 @@ class UnitOfWork(Rows):
         return None if line is None else Line(**{name: line[name] for name in Line.__dataclass_fields__})
 
     @property
-    def backend(self) -> int | None:
-        """The server's process that runs this transaction; None where the database is no server."""
-        return getattr(self.db, "backend", None)
+    def server_transaction(self) -> ServerTransaction | None:
+        """The server's transaction; None where the database is no server."""
+        return getattr(self.db, "server_transaction", None)
 
-    def has_written(self, line: Line, backend: int | None) -> bool:
-        """Return whether a line is in the log; a process of the server was writing it.
+    def has_written(self, line: Line, writer: ServerTransaction | None) -> bool:
+        """Return whether a line is in the log; a transaction of the server was writing it.
 
         Raises:
-            StaleRow: When it is not, and that process may still be committing it.
+            StaleRow: When it is not, and that transaction may still be committing it.
         """
-        is_over = backend is None or execute(self.db, _OPEN, backend).fetchone() is None  # first: its effects are visible now
+        is_over = writer is None or execute(self.db, _OPEN, *writer).fetchone() is None  # first: its effects are visible now
         is_it = [getattr(TransitionRow, name) == getattr(line, name) for name in Line.__dataclass_fields__]
         is_written = bool(self.rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
         if not is_written and not is_over:
