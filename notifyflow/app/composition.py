@@ -67,7 +67,9 @@ def compose(
         InvalidSettings: When the settings, the policies or the operations recipients do not allow a start.
     """
     used_store = store or Store(
-        settings.database_url.get_secret_value(), pool_size=settings.concurrent_sends + _SPARE_CONNECTIONS
+        settings.database_url.get_secret_value(),
+        pool_size=settings.concurrent_sends + _SPARE_CONNECTIONS,
+        prepares=settings.prepared_statements,
     )
     loaded = load(settings) if channels is None else channels
     configuration = read(settings, loaded)

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, be_url("sqlite", "postgresql")] = Field(
         default=SecretStr("sqlite:///notifyflow.db"), description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
     )
+    prepared_statements: bool = Field(
+        default=True, description="off for a connection pooler that does not support prepared statements"
+    )
     broker_url: Annotated[SecretStr, be_url("memory", "redis", "rediss", "amqp", "amqps")] = Field(
         default=SecretStr("memory://"),
         description="memory:// (this process delivers), redis://HOST:PORT/NUMBER, amqp://USER:PASSWORD@HOST/VHOST, rediss:// or amqps://",

@@ -39,17 +39,18 @@ class Store:
     again, the child gets a ``StorageError``.
     """
 
-    def __init__(self, database_url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, database_url: str, *, pool_size: int = 10, prepares: bool = True) -> None:
         """Check the URL; open nothing yet.
 
         Args:
             database_url: ``sqlite:///path`` or ``postgresql://…``.
             pool_size: How many connections a process opens at most.
+            prepares: Whether a server is asked to prepare frequent statements, which some poolers do not allow.
 
         Raises:
             InvalidSettings: When the URL names no database notifyflow knows.
         """
-        self._dialect = dialect_for(database_url)
+        self._dialect = dialect_for(database_url, prepares=prepares)
         self._pool = Pool(self._dialect, pool_size)
         self._identity: DatabaseIdentity | None = None
 

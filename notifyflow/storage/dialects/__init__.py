@@ -9,8 +9,12 @@ from notifyflow.storage.dialects.sqlite import Sqlite
 __all__ = ["Dialect", "ServerTransaction", "Sqlite", "TransactionMode", "Trouble", "dialect_for", "execute"]
 
 
-def dialect_for(url: str) -> Dialect:
+def dialect_for(url: str, *, prepares: bool = True) -> Dialect:
     """Return the dialect of a database URL.
+
+    Args:
+        url: The URL.
+        prepares: Whether a server is asked to prepare frequent statements.
 
     Raises:
         InvalidSettings: When it is neither ``sqlite:///path`` nor ``postgresql://…``; the URL itself is not repeated.
@@ -22,7 +26,7 @@ def dialect_for(url: str) -> Dialect:
         case "postgresql" | "postgres":
             from notifyflow.storage.dialects.postgres import Postgres  # with psycopg
 
-            return Postgres("postgresql://" + rest)
+            return Postgres("postgresql://" + rest, prepares=prepares)
         case _:
             what = "is not a database notifyflow knows" if rest else "is not a URL"
             remedy = "Give sqlite:///path/to/file (three slashes and a relative path, or four) or postgresql://user@host/database"

@@ -36,6 +36,9 @@ _BEGINNINGS = {
 }
 _SERVER_SHARE = 0.9
 """The share of a transaction's time after which the server cancels a statement."""
+_PREPARE_AFTER = 5
+"""After how many runs the driver prepares a statement; so many plans are made before one is kept."""
+_NOT_KEPT = "a pooler does not keep prepared statements. Set its max_prepared_statements, or NOTIFYFLOW_PREPARED_STATEMENTS=off"
 
 
 class _Patient(psycopg.Connection[tuple[Any, ...]]):
@@ -173,12 +176,16 @@ class Postgres(Dialect):
     _OF_ROW = ("22", "23", "44", "P0", "XX001", "XX002")
     # connection, read-only, idle too long, resources, shutdown or time-out, system
     _AWAY = ("08", "25006", "25P03", "53", "57", "58")
+    _FROM_POOLER = "08P01"
+    # a prepared statement that another client of a pooler has made, or had made, in the session
+    _UNPREPARED = frozenset({"26000", "42P05"})
     _cursor: type[psycopg.Cursor[tuple[Any, ...]]] = _Cursor
     _SCHEMA_LOCK = 0x6E6F7469  # "noti"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, prepares: bool) -> None:
         self._url = url
         self._place = postgres_url.check(url)
+        self._prepare_after = _PREPARE_AFTER if prepares else None
 
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Connect; a dead server is noticed by unacknowledged packets (libpq: tcp_user_timeout)."""
@@ -193,6 +200,7 @@ class Postgres(Dialect):
             keepalives_interval=5,
             keepalives_count=3,
             application_name="notifyflow",
+            prepare_threshold=self._prepare_after,
         )
         db.deadline = deadline
         db.connect()
@@ -258,10 +266,11 @@ class Postgres(Dialect):
     def describe(self, error: peewee.PeeweeException) -> str:
         """Describe an error without the server's details, which hold whole rows, and without parts of the URL."""
         cause = cause_of(error)
-        if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+        if not isinstance(cause, psycopg.Error) or cause.sqlstate in (None, self._FROM_POOLER):
             return f"{self._place}: {postgres_url.words_for(str(cause))}"
         parts = (type(cause).__name__, cause.sqlstate, cause.diag.table_name, cause.diag.column_name, cause.diag.constraint_name)
-        return " ".join(part for part in parts if part)
+        words = " ".join(part for part in parts if part)
+        return f"{words}: {_NOT_KEPT}" if cause.sqlstate in self._UNPREPARED else words
 
     def now(self, db: peewee.Database) -> datetime:
         """Return the server's time."""

@@ -33,6 +33,9 @@ _WORDS = (
     ("resolve host", "the name of the host cannot be resolved"),
     ("No route to host", "the host cannot be reached"),
     ("unreachable", "the host cannot be reached"),
+    ("server login has been failing", "the pooler cannot connect to the server"),
+    ("query_wait_timeout", "the pooler had no connection left"),
+    ("unsupported startup parameter", "the pooler refuses a parameter of the URL"),
     ("certificate", "the server's certificate is not accepted"),
     ("SSL", "no encrypted connection came about"),
 )

@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from notifyflow.errors import Contended
+from notifyflow import NotifyFlow, Settings
+from notifyflow.errors import Contended, Refused
 from notifyflow.storage.dialects import ServerTransaction, execute
 from notifyflow.storage.dialects.dialect import driver_of
 from notifyflow.storage.ledger import Ledger
@@ -16,6 +17,7 @@ from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
 from tests.facts import NOW
+from tests.integration.engine.test_deliver import NotedBell
 from tests.patience import PatientStore
 from tests.servers.postgres import Postgres
 
@@ -96,3 +98,18 @@ def test_a_process_that_runs_another_transaction_meanwhile_is_not_waited_for(sto
         return _is_written(store, over)
 
     assert not store.run(another)
+
+
+@pytest.mark.parametrize("prepares", [True, False])
+def test_statements_are_prepared_unless_a_setting_forbids_it(postgres_url: str, *, prepares: bool) -> None:
+    settings = Settings(database_url=postgres_url, prepared_statements="on" if prepares else "off")
+    with NotifyFlow(settings, channels={}, bell=NotedBell()) as flow:
+        for _ in range(10):
+            assert flow.find("db-1") is None
+        (prepared,) = _cursor(flow._store).execute("SELECT count(*) > 0 FROM pg_prepared_statements").fetchone() or ()
+    assert prepared is prepares
+
+
+def test_a_prepared_statement_that_is_gone_says_what_to_set(store: Store) -> None:
+    with pytest.raises(Refused, match=r"26000.*max_prepared_statements, or NOTIFYFLOW_PREPARED_STATEMENTS=off"):
+        store.run(lambda ledger: execute(ledger._unit.db, "EXECUTE nothing"))
