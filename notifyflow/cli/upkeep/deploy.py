@@ -27,7 +27,7 @@ def deploy(
     ] = None,
     force: Annotated[bool, flag("--force", help="Overwrite files that are different.")] = False,
 ) -> None:
-    """Write the files that run notifyflow under systemd or compose."""
+    """Write the files that run notifyflow under systemd, compose or Kubernetes."""
     folder = output or Path("deploy", platform)
     try:
         files = deployment.render(platform)

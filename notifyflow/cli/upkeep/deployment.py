@@ -1,4 +1,4 @@
-"""The files that run notifyflow under systemd or compose: templates, and the values that several of them have.
+"""The files that run notifyflow under systemd, compose or Kubernetes: templates, and the values that several of them have.
 
 A command stands here once. No file lists queues: a worker without ``--queues`` serves all that its code declares.
 """
@@ -17,6 +17,7 @@ class Platform(StrEnum):
 
     SYSTEMD = "systemd"
     COMPOSE = "compose"
+    KUBERNETES = "kubernetes"
 
 
 Command = tuple[str, ...]
@@ -28,7 +29,7 @@ _INBOX_PORT = 8025
 _GRACE_S = 45
 """How long a process may take to stop: its sends end within 13 s, ``up`` delivers for 10 s before; the rest is in reserve."""
 _WHOLE_FILES = ("directory.toml", "operations.json")
-_FOLDERS_OF_WHOLE_FILES: Mapping[Platform, str] = {Platform.SYSTEMD: "", Platform.COMPOSE: "etc/"}
+_FOLDERS_OF_WHOLE_FILES: Mapping[Platform, str] = {Platform.SYSTEMD: "", Platform.COMPOSE: "etc/", Platform.KUBERNETES: ""}
 
 
 def _worker(processes: int) -> Command:
@@ -36,13 +37,17 @@ def _worker(processes: int) -> Command:
 
 
 _COMMON: Mapping[str, object] = {
-    "image": f"notifyflow:{_VERSION}",
+    "version": _VERSION,
     "port": _PORT,
     "grace_s": _GRACE_S,
     "etc": "/etc/notifyflow",
     "upgrade": ("notifyflow", "db", "upgrade"),
     "prune": ("notifyflow", "prune", "--older-than", "90d"),
     "check": ("notifyflow", "check"),
+}
+_IN_CONTAINERS: Mapping[str, object] = {
+    "worker": _worker(1),
+    "web": ("notifyflow", "web", "--host", "0.0.0.0", "--port", str(_PORT)),  # noqa: S104 - the container's own network
 }
 _VALUES: Mapping[Platform, Mapping[str, object]] = {
     Platform.SYSTEMD: {
@@ -53,13 +58,13 @@ _VALUES: Mapping[Platform, Mapping[str, object]] = {
         "up": ("notifyflow", "up", "--port", str(_PORT)),
     },
     Platform.COMPOSE: {
+        **_IN_CONTAINERS,
         "secrets": "/run/secrets",
-        "worker": _worker(1),
-        "web": ("notifyflow", "web", "--host", "0.0.0.0", "--port", str(_PORT)),  # noqa: S104 - the container's own network
         "inbox_port": _INBOX_PORT,
         "sandbox": ("notifyflow", "sandbox", "--host", "0.0.0.0", "--port", str(_INBOX_PORT)),  # noqa: S104 - as above
         "page": ("notifyflow", "test-page", "ada", "--by", "compose"),
     },
+    Platform.KUBERNETES: {**_IN_CONTAINERS, "secrets": "/run/secrets/notifyflow"},
 }
 
 

@@ -1,6 +1,7 @@
 """The files that ``notifyflow deploy`` writes: those in ``deploy/``, against the parsers of all that they name."""
 
 import configparser
+import json
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,9 +28,11 @@ DEPLOY = TOP / "deploy"
 FILES = {(platform, place): text for platform in Platform for place, text in render(platform).items()}
 UNITS = {place: text for (platform, place), text in FILES.items() if platform is Platform.SYSTEMD and place.endswith(".service")}
 COMPOSE = yaml.safe_load(FILES[Platform.COMPOSE, "compose.yaml"])
+MANIFESTS = [text for (platform, place), text in FILES.items() if platform is Platform.KUBERNETES and place.endswith(".yaml")]
 OURS = {name: each for name, each in COMPOSE["services"].items() if each["image"].startswith("notifyflow:")}
 SECRETS = {
     "database-url": "postgresql://notifyflow:sesame@127.0.0.1:1/notifyflow",
+    "broker-url": "redis://:sesame@127.0.0.1:1/0",
     "secret-key": "x" * 43,
     "smtp-url": "smtp://notifyflow:sesame@mail.example.com:587",
     "slack-bot-token": "xoxb-sesame",
@@ -51,7 +54,9 @@ def commands_of_units() -> Iterator[list[str]]:
 
 
 def commands() -> list[Sequence[str]]:
-    return [*commands_of_units(), *(each["command"] for each in OURS.values())]
+    of_pods = re.findall(r"^ +command: (\[.*\])$", "".join(MANIFESTS), re.MULTILINE)
+    assert len(of_pods) == 3
+    return [*commands_of_units(), *(each["command"] for each in OURS.values()), *map(json.loads, of_pods)]
 
 
 def settings_of(text: str) -> dict[str, str]:
@@ -98,7 +103,11 @@ def test_no_file_lists_queues_or_checks_the_settings_before_a_start(place: tuple
 
 @pytest.mark.parametrize(
     ("platform", "names"),
-    [(Platform.SYSTEMD, ["notifyflow.env"]), (Platform.COMPOSE, OURS["worker"]["env_file"])],
+    [
+        (Platform.SYSTEMD, ["notifyflow.env"]),
+        (Platform.COMPOSE, OURS["worker"]["env_file"]),
+        (Platform.KUBERNETES, ["notifyflow.env"]),
+    ],
 )
 def test_with_the_settings_of_a_deployment_somebody_can_be_reached(platform: Platform, names: Sequence[str], tmp_path: Path):
     """Check them as an administrator does, with secrets in the files that they name."""

@@ -1,5 +1,6 @@
 """What a scrape reads at its moment, on both databases."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from notifyflow.core.delivery.model import Severity
 from notifyflow.pipeline.upkeep.adopt import adopt
 from notifyflow.storage.store import Store
-from tests.builders import CHANNELS, REFUSED, a_recipient, an_incident
+from tests.builders import BUSY, CHANNELS, REFUSED, a_recipient, an_incident
+from tests.damage import Damage, damaged
 from tests.driver import Driver
 
 
@@ -29,6 +31,29 @@ def test_the_oldest_due_notification_of_any_channel_and_urgency_is_found(driver:
     assert (oldest(), oldest("email")) == (first, driver.clock.now())
     adopt(driver.deps, "copy", is_forced=True)
     assert oldest() is None, "what is quarantined is not sent"
+
+
+def test_what_is_deferred_is_not_due(driver: Driver) -> None:
+    driver.respond("email", replace(BUSY, retry_after_s=60.0))
+    driver.notify(an_incident("a"), a_recipient("ada", "email"))
+    driver.deliver()
+    deferred_at = driver.clock.now()
+
+    def oldest() -> object:
+        return driver.store.read(lambda reads: reads.scrape.oldest_due_at(CHANNELS, driver.clock.now()))
+
+    assert oldest() is None
+    driver.clock.pass_time(timedelta(seconds=90))
+    assert oldest() == deferred_at + timedelta(seconds=60)
+
+
+def test_what_is_set_aside_is_not_due(driver: Driver) -> None:
+    driver.notify(an_incident("a"), a_recipient("ada", "email"))
+    with damaged(driver.deps, "notification", driver.pages(key="a")["email"].id, Damage.REFUSED):
+        for _ in range(2):
+            driver.claim("email")
+        assert driver.store.read(lambda reads: reads.set_aside.all())
+        assert driver.store.read(lambda reads: reads.scrape.oldest_due_at(CHANNELS, driver.clock.now())) is None
 
 
 def test_the_oldest_critical_incident_that_nobody_took_is_found(driver: Driver) -> None:
