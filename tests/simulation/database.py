@@ -86,6 +86,9 @@ class Session:
 
     def note_locked(self, rows: Sequence[dict[str, Any]]) -> None:
         """Require that the operations incident is locked last: what is locked after it belongs to it."""
+        self.database.world.observed(self._check_order)(rows)
+
+    def _check_order(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
             own = row.get("incident_id", row.get("id"))
             require(self.operations_id in (None, own), f"15: {_key(row)[-4:]} is locked after the operations incident")

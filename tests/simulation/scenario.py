@@ -60,7 +60,7 @@ from tests.simulation.senders import FlappingSenders
 from tests.simulation.storms import Storms
 from tests.simulation.web import Web
 from tests.simulation.wishes import Wishes
-from tests.simulation.world import START, Interrupted, Monitor, Process, Task, Violation, World, require
+from tests.simulation.world import START, FaultyOracle, Interrupted, Monitor, Process, Task, Violation, World, require
 
 HEALS_WITHIN_S = 900.0
 SETTLES_WITHIN_S = 3 * 3600.0
@@ -214,13 +214,14 @@ class Scenario:
         self._bundles = Bundles(world, self._database, self._outside, self._storms)
         self._calls = Calls(world, self._database, self._storms, self._operators)
         self._answers = Answers(world, self._database, self._outside, self._storms, self._phones)
-        self._database.before_commit = self._namespaces.before_commit
-        self._database.after_commit = self._after_commit
+        self._database.before_commit = world.observed(self._namespaces.before_commit)
+        self._database.after_commit = world.observed(self._after_commit)
         self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)
         self._kept_rings = KeptRings(world, self._database, self._operators.disturbances)
         self._cuts = Cuts(world, self._database, self._broker, self._operators.disturbances)
-        self._outside.on_begin, self._outside.on_response = self._on_begin, self._on_response
-        self._outside.on_message = self._on_message
+        self._outside.on_begin = world.observed(self._on_begin)
+        self._outside.on_message = world.observed(self._on_message)
+        self._outside.on_response = world.observed(self._on_response)
         self._accepted: list[str] = []
         self._resolves_s = []
         self._unfinished = 0
@@ -235,7 +236,7 @@ class Scenario:
         """Run the world with its faults, heal it, let it settle, and check the invariants."""
         world, violation = self.world, ""
         try:
-            with heard(lambda _, event, facts: self._on_log(event, facts)):
+            with heard(world.observed(lambda _, event, facts: self._on_log(event, facts))):
                 self._draw_faults()
                 self._write_script()
                 world.run(self._is_settled, until_s=self._heals_s, steps=STEPS)
@@ -249,6 +250,9 @@ class Scenario:
                 self._at_end()
         except Violation as error:
             violation = str(error)
+        except FaultyOracle as error:
+            violation = str(error)
+            world.trace += traceback.format_exception(error.__cause__)
         except Exception as error:  # noqa: BLE001 - whatever the product raises where it should not
             violation = f"{type(error).__name__}: {error}"
             world.trace += traceback.format_exception(error)

@@ -7,10 +7,11 @@ stand still or die. Nothing else switches, so that the same seed gives the same 
 import hashlib
 import heapq
 import random
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from greenlet import getcurrent, greenlet
 
@@ -23,6 +24,10 @@ _SHORTEST_S = 1e-6
 
 class Violation(BaseException):
     """Raised when an invariant is violated; not an Exception, so that no edge of the product catches it."""
+
+
+class FaultyOracle(Exception):
+    """Raised in the hub when an oracle raised an error of its own, which is the cause."""
 
 
 def require(condition: object, what: str) -> None:
@@ -200,6 +205,26 @@ class World:
     def apart(self, what: str) -> random.Random:
         """Return a random generator for one feature, so that worlds without the feature keep their traces."""
         return random.Random(f"{self.seed} {what}")
+
+    def observed(self, oracle: Callable[..., object]) -> Callable[..., None]:
+        """Return an oracle for a port to call: what it finds, and an error of its own, end the world at once.
+
+        Both go to the hub, past the product, which would take them for errors of its database or channel.
+        """
+
+        def observe(*arguments: Any) -> None:
+            try:
+                oracle(*arguments)
+            except Violation as violation:
+                self.hub.throw(violation)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
+                faulty = FaultyOracle(f"an oracle raises {type(error).__name__}: {error} ({where})")
+                faulty.__cause__ = error
+                self.hub.throw(faulty)
+
+        return observe
 
     def after(self, delay_s: float, call: Callable[[], object]) -> None:
         """Schedule a call; calls due at the same instant run in random order."""
