@@ -60,7 +60,7 @@ from tests.simulation.senders import FlappingSenders
 from tests.simulation.storms import Storms
 from tests.simulation.web import Web
 from tests.simulation.wishes import Wishes
-from tests.simulation.world import START, FaultyOracle, Interrupted, Monitor, Process, Task, Violation, World, require
+from tests.simulation.world import START, FaultyOracle, Interrupted, Killed, Monitor, Process, Task, Violation, World, require
 
 HEALS_WITHIN_S = 900.0
 SETTLES_WITHIN_S = 3 * 3600.0
@@ -475,6 +475,8 @@ class Scenario:
     def _sweep_once(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> Any:
         process = self.world.task.process
         swept = sweep(deps, began_at=START + timedelta(seconds=process.booted_s) + process.skew)
+        if isinstance(swept.cut_short, Killed):  # the dead report nothing
+            raise swept.cut_short
         if swept.broken:
             raise Violation("a sweep broke") from swept.broken[0]
         reporter.report(swept)

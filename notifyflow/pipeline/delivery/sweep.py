@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.attempts import attempt_of
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
@@ -41,11 +42,13 @@ class _Noted:
         follow_ups: Its follow-ups.
         swept_at: When the last sweep was.
         tried: The damaged rows that are tried again.
+        left: What a damaged row kept out of its transaction: each runs in one of its own.
     """
 
     follow_ups: FollowUps
     swept_at: datetime | None
     tried: Sequence[Tried]
+    left: Sequence[Callable[[], FollowUps]] = ()
 
 
 def sweep(
@@ -66,20 +69,19 @@ def sweep(
         began_at: When this process began to sweep; None if that was long ago.
 
     Returns:
-        The follow-ups, and every due notification that was not rung for. If the database stops answering midway, ``cut_short``
-        is that error, beside the follow-ups of the commits before it.
+        The follow-ups, and every due notification that was not rung for. If the database stops answering midway, or the thread
+        is interrupted, ``cut_short`` is that error, beside the follow-ups of the commits before it.
 
     Raises:
         StorageUnavailable: When the database does not answer in time, and nothing was done.
     """
     total, noted = _ring(deps, limit, ring_again_after, began_at)
+    jobs = _jobs(deps, limit, noted)
     try:
-        for job in _jobs(deps, limit, noted):
+        while total.cut_short is None and (job := next(jobs, None)) is not None:
             total += _attempt(job)
-            if total.cut_short is not None:
-                break
-    except StorageUnavailable as error:
-        total += FollowUps(cut_short=error)
+    except BaseException as interruption:  # noqa: BLE001 - the caller raises it, after it has reported what is stored
+        total += FollowUps(cut_short=interruption)
     return total
 
 
@@ -99,6 +101,7 @@ def next_wake_at(deps: Dependencies) -> datetime | None:
 
 def _jobs(deps: Dependencies, limit: int, noted: _Noted) -> Iterator[Callable[[], FollowUps]]:
     """Search in one transaction for all due work; each job checks under its locks whether it is still due."""
+    yield from noted.left
     now = deps.clock.now()
     since = min(now, noted.swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
@@ -136,13 +139,12 @@ def _run_set(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: S
 
 
 def _report(done: SetResult[None]) -> FollowUps:
-    """Return the follow-ups of a set, and the errors of its items that were not set aside."""
-    if done.interruption is not None:
-        raise done.interruption
+    """Return the follow-ups of a set, its interruption, and the errors of its items that were not set aside."""
     errors = [each for each in done.results if each is not None and not set_aside.is_damage(each)]
     unavailable = (each for each in errors if isinstance(each, StorageUnavailable))
     return done.follow_ups + FollowUps(
-        broken=tuple(each for each in errors if not isinstance(each, StorageUnavailable)), cut_short=next(unavailable, None)
+        broken=tuple(each for each in errors if not isinstance(each, StorageUnavailable)),
+        cut_short=done.interruption or next(unavailable, None),
     )
 
 
@@ -243,8 +245,7 @@ _START_ROUNDS = SetUseCase("start rounds", _start_rounds, lambda tx, loaded, due
 def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None) -> tuple[FollowUps, _Noted]:
     """Ring for due notifications, or for fewer under contention; return also what the note of the sweep has found.
 
-    If a row is damaged, each part runs in its own transaction, and the rows to ring for are halved until the damaged one is
-    alone.
+    If a row is damaged, only the note is written: the rest is left for transactions of its own.
     """
     parts: SetParts[Due] = SetParts(deps, _MARK_RUNG.name)
     part = parts.search(limit)
@@ -267,13 +268,16 @@ def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: date
                 raise
         part = parts.search(limit, is_insisted_on=part.count == 1)
     noted, follow_ups = use_case.run(deps, partial(_note_sweep, began_at=began_at))
-    total = noted.follow_ups
-    for tidy in _TIDYING:
-        total += _attempt(partial(_tidy, deps, tidy, limit))
+    left = [*(partial(_tidy, deps, tidy, limit) for tidy in _TIDYING), partial(_ring_apart, deps, limit, again_after)]
+    return noted.follow_ups + follow_ups, replace(noted, left=left)
+
+
+def _ring_apart(deps: Dependencies, limit: int, again_after: timedelta) -> FollowUps:
+    """Ring for due notifications; they are halved until a damaged one is alone."""
     due = deps.transactions.run(
         lambda ledger: ledger.work.ring(now=deps.clock.now(), again_after=again_after, limit=limit, is_marking=False)
     )
-    return total + follow_ups + _run_set(deps, _MARK_RUNG, due), noted
+    return _run_set(deps, _MARK_RUNG, due)
 
 
 def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: int) -> FollowUps:

@@ -19,7 +19,6 @@ from notifyflow.core.limits.cap_counts import Caps
 from notifyflow.core.limits.mode import LIVE, Delivery
 from notifyflow.core.limits.provider_health import DEFAULT_LIMIT, ProviderHealth
 from notifyflow.core.messages.outbound import OutboundMessage
-from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.transaction.pressure import Pressure
 from notifyflow.storage.ledger import AttemptRef, Due, Ledger
 
@@ -189,7 +188,7 @@ class FollowUps:
     recalls: tuple[Recall, ...] = ()
     broken: tuple[Exception, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
-    cut_short: StorageUnavailable | None = None
+    cut_short: BaseException | None = None
 
     def __add__(self, other: "FollowUps") -> "FollowUps":
         return FollowUps(

@@ -20,6 +20,7 @@ from notifyflow.storage.tables import ReceiptRow
 from tests.builders import ACCEPTED, START, a_contact, a_recipient, an_incident
 from tests.damage import UNWRITABLE, Damage, damaged, release_all
 from tests.driver import Driver
+from tests.integration.pipeline.transaction.test_sets import StopsAfter
 
 COUNT = 15
 KEYS = [f"db-{number:02}" for number in range(COUNT)]
@@ -132,9 +133,9 @@ def test_a_thread_that_is_cut_short_in_between_reports_what_it_did_and_leaves_th
 ) -> None:
     call = sent(driver)
     stored = receive_all(driver.deps, [Received(receipt(call, Result.PERMANENT_FAILURE), "raw")]).only().value
-    driver.deps = replace(driver.deps, transactions=Dying(store, after=done))
+    driver.deps = replace(driver.deps, transactions=StopsAfter(store, done, KeyboardInterrupt()))
     reported: list[FollowUps] = []
-    with pytest.raises(Died):
+    with pytest.raises(KeyboardInterrupt):
         apply_to_all(driver.deps, stored).finish(reported.append)  # type: ignore[arg-type]
     assert states(driver).count(FAILED) == sum(len(each.failed) for each in reported) == min(4 * done, COUNT)
     assert inbox(driver) == [ReceiptState.WAITING]
@@ -143,35 +144,17 @@ def test_a_thread_that_is_cut_short_in_between_reports_what_it_did_and_leaves_th
     assert (states(driver), inbox(driver)) == ([FAILED] * COUNT, [ReceiptState.MATCHED])
 
 
-def test_each_failure_is_reported_once_wherever_the_database_goes_away_in_a_sweep(driver: Driver, store: Store) -> None:
+@pytest.mark.parametrize("error", [StorageUnavailable(0.0), KeyboardInterrupt()], ids=type)
+def test_each_failure_is_reported_once_wherever_a_sweep_is_cut_short(driver: Driver, store: Store, error: BaseException) -> None:
     call = sent(driver)
     receive_all(driver.deps, [Received(receipt(call, Result.PERMANENT_FAILURE), "raw")])
     reported = 0
     for done in range(60):
-        with suppress(StorageUnavailable):  # before it has done anything
-            swept = sweep(replace(driver.deps, transactions=Dying(store, after=done, error=StorageUnavailable(0.0))))
+        with suppress(type(error)):  # before it has done anything
+            swept = sweep(replace(driver.deps, transactions=StopsAfter(store, done, error)))
             reported += len(swept.failed)
         assert reported == states(driver).count(FAILED)
     assert (reported, inbox(driver)) == (COUNT, [ReceiptState.MATCHED])
-
-
-class Died(BaseException):
-    """Raised where a thread is cut short."""
-
-
-class Dying:
-    """A store whose thread is cut short before a transaction."""
-
-    def __init__(self, store: Store, *, after: int, error: BaseException | None = None) -> None:
-        self._store = store
-        self._left = after
-        self._error = error or Died()
-
-    def run(self, use_case, **limits):  # type: ignore[no-untyped-def]
-        if not self._left:
-            raise self._error
-        self._left -= 1
-        return self._store.run(use_case, **limits)
 
 
 def test_it_waits_in_the_inbox_while_the_database_is_away(driver: Driver) -> None:
