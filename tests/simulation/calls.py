@@ -43,7 +43,7 @@ _LEFT = """
     AND NOT n.is_quarantined AND n.created_at < ? AND json_extract(c.addresses, '$.voice') = ?
     AND (n.due_at <= ? OR n.waits_until IS NOT NULL)
 """
-_BROKE_OFF = "SELECT 1 FROM notifyflow_attempt WHERE notification_id = ? AND code = 'broke_off'"
+_BEFORE = "SELECT code, is_doubted FROM notifyflow_attempt WHERE notification_id = ? AND id <> ? ORDER BY number DESC LIMIT 1"
 _SEEN_WITHIN_S = 1.0
 
 
@@ -117,7 +117,7 @@ class Calls:
 
         What a channel broke off on together is tried again one by one.
         """
-        is_apart_from_others = is_apart(self._database, found.escalation_id) or self._broke_off(found.id)
+        is_apart_from_others = is_apart(self._database, found.escalation_id) or self._broke_off(found.id, call)
         if self._operators.pauses or self._storms.is_off(self._world.task.process) or is_apart_from_others:
             return
         ((at,),) = self._database.look("SELECT started_at FROM notifyflow_attempt WHERE id = ?", call)
@@ -125,14 +125,15 @@ class Calls:
         left = [
             row_id[-4:]
             for (row_id,) in self._database.look(_LEFT, before, found.address, at)
-            if not self._broke_off(row_id)
+            if not self._broke_off(row_id, call)
             and self._database.locks.get(row_id, session) is session
             and not self._database.was_locked(row_id, session)  # then the claim has skipped it
         ]
         require(not left, f"call: {call[-4:]} leaves {left} waiting, which are CRITICAL")
 
-    def _broke_off(self, row_id: str) -> bool:
-        return bool(self._database.look(_BROKE_OFF, row_id))
+    def _broke_off(self, row_id: str, call: str) -> bool:
+        """Return whether the attempt of a page before this call broke off."""
+        return any(code == "broke_off" and is_doubted for code, is_doubted in self._database.look(_BEFORE, row_id, call))
 
     def _is_over(self, call: _Call) -> bool:
         """Return whether a call was never made, was not accepted, or has ended by what was reported of it."""
