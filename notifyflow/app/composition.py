@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
 from notifyflow.app.configuration import read
-from notifyflow.app.database import Database
+from notifyflow.app.database import Database, disk_faults
 from notifyflow.app.dependencies import make_dependencies
 from notifyflow.app.forks import FORKED
 from notifyflow.app.overview import Overview
@@ -18,7 +18,7 @@ from notifyflow.channels.base import Channel
 from notifyflow.channels.meanings import meanings
 from notifyflow.channels.registry import load
 from notifyflow.core.delivery.ports import Bell, Clock, Ids
-from notifyflow.errors import Fault
+from notifyflow.errors import Fault, InvalidSettings
 from notifyflow.pipeline.delivery import calls, decisions, incident_events, operations, steps
 from notifyflow.pipeline.oncall import hand_overs, roster
 from notifyflow.pipeline.transaction.ports import Dependencies, Wiring
@@ -64,13 +64,15 @@ def compose(
     """Make the parts; given ones are used instead of new ones.
 
     Raises:
-        InvalidSettings: When the settings, the policies or the operations recipients do not allow a start.
+        InvalidSettings: When the settings, policies, operations recipients or the place of the database do not allow a start.
     """
     used_store = store or Store(
         settings.database_url.get_secret_value(),
         pool_size=settings.concurrent_sends + _SPARE_CONNECTIONS,
         prepares=settings.prepared_statements,
     )
+    if lost := tuple(disk_faults(settings, used_store)):
+        raise InvalidSettings(lost)
     loaded = load(settings) if channels is None else channels
     configuration = read(settings, loaded)
     warnings = (*configuration.faults, *configuration.hazards, *configuration.unreached, *configuration.warnings)

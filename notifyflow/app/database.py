@@ -1,11 +1,13 @@
 """The database of this environment: its schema is checked or upgraded, and its owner verified, before its first use."""
 
 import threading
+from collections.abc import Iterator
 
 from notifyflow.app.forks import FORKED
 from notifyflow.core.delivery.ports import Clock
-from notifyflow.errors import StorageUnavailable, WrongEnvironment
+from notifyflow.errors import Fault, StorageUnavailable, WrongEnvironment
 from notifyflow.pipeline.upkeep.adopt import claim_environment
+from notifyflow.settings import Settings
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.store import Store
 
@@ -13,6 +15,15 @@ from notifyflow.storage.store import Store
 def is_there(url: str) -> bool:
     """Return whether a database exists, as far as known without connecting: a file may still have to be created."""
     return not dialect_for(url).is_missing()
+
+
+def disk_faults(settings: Settings, store: Store) -> Iterator[Fault]:
+    """Yield the fault of an SQLite file that is lost with its machine or container, where the settings require a disk."""
+    if settings.require_disk and (found := store.volatile):
+        file, kind = found
+        what = f"names {file} on {kind}, which is lost with its machine or container"
+        remedy = "Name a file on a volume (in the image: below /data), or a PostgreSQL; NOTIFYFLOW_REQUIRE_DISK=false allows it"
+        yield Fault("NOTIFYFLOW_DATABASE_URL", what, remedy)
 
 
 class Database:

@@ -63,6 +63,10 @@ class Settings(BaseSettings):
         default=SecretStr("memory://"),
         description="memory:// (this process delivers), redis://HOST:PORT/NUMBER, amqp://USER:PASSWORD@HOST/VHOST, rediss:// or amqps://",
     )
+    require_disk: bool = Field(
+        default=False,
+        description="true to refuse an SQLite file that is in memory (tmpfs) or a container's own layer (overlay)",
+    )
     public_url: WebUrl | None = Field(default=None, description="the http(s) URL of the web service, as seen from the internet")
     secret_key: Keys = Field(
         default=(),

@@ -64,6 +64,11 @@ class Store:
         """The database file and its mode if users other than its owner may read or write it; else None."""
         return self._dialect.exposed()
 
+    @property
+    def volatile(self) -> tuple[str, str] | None:
+        """The database file and the type of its file system if that is lost with its machine or container; else None."""
+        return self._dialect.volatile()
+
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = _TIMEOUT_S, tries: int | None = None) -> T:
         """Run a use case in one transaction; run it again from its start if it collided with another.
 

@@ -98,12 +98,13 @@ def _held_back() -> tuple[None, str]:
 
 
 def url_faults(settings: Settings) -> Iterator[Fault]:
-    """Yield the faults in the text of the database's and the broker's URL."""
+    """Yield the faults of the database's and the broker's URL that show without connecting."""
+    from notifyflow.app.database import disk_faults
     from notifyflow.engine.broker.brokers import make_broker
     from notifyflow.storage.store import Store
 
     try:
-        Store(settings.database_url.get_secret_value()).close()
+        yield from disk_faults(settings, Store(settings.database_url.get_secret_value()))
     except InvalidSettings as error:
         yield from error.faults
     try:

@@ -57,6 +57,10 @@ class Dialect(ABC):
         """Return the database file and its mode if users other than its owner may read or write it; else None."""
         return None
 
+    def volatile(self) -> tuple[str, str] | None:
+        """Return the database file and the type of its file system if that is lost with its machine or container; else None."""
+        return None
+
     @abstractmethod
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Open a connection, to be used by one thread at a time."""

@@ -13,6 +13,7 @@ import peewee
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.dialects.dialect import Dialect, TransactionMode, Trouble, cause_of, driver_of, execute
+from notifyflow.storage.dialects.file_systems import volatile_type
 from notifyflow.storage.tables.fields import read_instant
 
 _MAKING = threading.Lock()
@@ -60,6 +61,12 @@ class Sqlite(Dialect):
             mode = stat.S_IMODE(os.stat(self._path).st_mode)
             return (os.path.abspath(self._path), mode) if mode & (stat.S_IRWXG | stat.S_IRWXO) else None
         return None
+
+    def volatile(self) -> tuple[str, str] | None:
+        """Return the file and the type of its folder's file system."""
+        file = os.path.abspath(self._path)
+        kind = volatile_type(os.path.dirname(file))
+        return (file, kind) if kind else None
 
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Open the file; a new one is readable by its owner only, and so are the files beside it.
