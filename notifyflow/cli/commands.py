@@ -42,6 +42,9 @@ _OF_MODULES = {
     "users": "users",
     "upkeep.serve": "up web demo sandbox",
 }
+_WITH_ANY_DATABASE = (None, "upkeep.serve")
+"""What may use another database than that of the settings: plug-ins of a server."""
+
 _MODULES = {name: module for module, names in _OF_MODULES.items() for name in names.split()}
 
 
@@ -100,7 +103,7 @@ class _Process:
 
     def prepare(self, command: str) -> None:
         """Prepare it for the import of a command."""
-        if _MODULES.get(command, "serve") == "serve" or "peewee" in sys.modules:  # a server's plug-ins may have databases
+        if _MODULES.get(command) in _WITH_ANY_DATABASE or "peewee" in sys.modules:
             return
         from notifyflow.settings import Settings
         from notifyflow.storage import drivers

@@ -1,5 +1,7 @@
 """The command line as a whole: each command is found in the module that has it."""
 
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
@@ -21,3 +23,12 @@ def test_every_module_that_has_commands_is_known():
     having = {dotted(path) for path in sources("cli") if "\napp = typer.Typer(" in path.read_text()}
     known = {"commands", "oncall.feeds", *commands._OF_MODULES}  # feeds is a part of oncall
     assert having == {f"notifyflow.cli.{each}" for each in known}
+
+
+@pytest.mark.parametrize(("command", "has_both"), [("up", True), ("status", False)])
+def test_what_may_meet_another_database_has_the_drivers_of_both(command: str, has_both: bool):
+    program = (
+        f"from notifyflow.cli.commands import _Process; _Process().prepare({command!r}); import peewee; print(peewee.psycopg)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=True)
+    assert (ended.stdout != "None\n") == has_both
