@@ -4,7 +4,6 @@ All settings are validated at once. Each channel checks by itself whether its pr
 provider does not stop the others.
 """
 
-import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
@@ -36,7 +35,7 @@ from notifyflow.settings.kinds import (
     be_url,
     require,
 )
-from notifyflow.settings.variables import FAULTS, PREFIX, TOLERATED, Variables, is_secret, unknown
+from notifyflow.settings.variables import FAULTS, PREFIX, TOLERATED, Variables, is_secret, of_environment, unknown
 
 _VARIABLES = "variables"
 LONGEST_SEND_S = 60.0
@@ -245,7 +244,7 @@ class Settings(BaseSettings):
         """Read arguments first, then the variables; no dotenv file, no folder of secrets."""
         del env_settings, dotenv_settings, file_secret_settings
         assert isinstance(init_settings, InitSettingsSource)  # noqa: S101 - pydantic-settings says so
-        variables = init_settings.init_kwargs.pop(_VARIABLES, os.environ)  # noqa: TID251 - the one place
+        variables = init_settings.init_kwargs.pop(_VARIABLES, of_environment())
         tolerated = init_settings.init_kwargs.pop(TOLERATED, None)
         return init_settings, Variables(settings_cls, variables, tolerated)
 

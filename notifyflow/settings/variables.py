@@ -1,6 +1,7 @@
 """Reads the variables of the environment, secrets also from files."""
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ from notifyflow.errors import Fault
 PREFIX = "NOTIFYFLOW_"
 FAULTS = "faults"
 TOLERATED = "tolerated"
+
+
+def of_environment() -> Mapping[str, str]:
+    """Return the variables of this process that begin with the prefix."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}  # noqa: TID251 - the one place
 
 
 class Variables(PydanticBaseSettingsSource):
