@@ -34,7 +34,7 @@ OWN_FOLDERS = {
     "pipeline": {"transaction"},
     "web": {"frame"},
     "engine": {"broker"},
-    "cli": {"frame", "demo"},
+    "cli": {"frame", "demo", "setup"},
 }
 """The folders of the floors' own files, which every column may import."""
 

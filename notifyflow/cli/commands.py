@@ -40,10 +40,11 @@ _OF_MODULES = {
     "insight.codes": "code",
     "keys": "keys",
     "users": "users",
+    "setup.command": "setup",
     "upkeep.serve": "up web demo sandbox",
 }
-_WITH_ANY_DATABASE = (None, "upkeep.serve")
-"""What may use another database than that of the settings: plug-ins of a server."""
+_WITH_ANY_DATABASE = (None, "setup.command", "upkeep.serve")
+"""What may use another database than that of the settings: plug-ins of a server, and what is typed at ``setup``."""
 
 _MODULES = {name: module for module, names in _OF_MODULES.items() for name in names.split()}
 

@@ -17,7 +17,7 @@ THROUGH_WHICH_ANSWERS_RUN = {
     "lifecycle",
     "claim",
 }
-SELF_EVIDENT = {"cli/demo", "cli/frame", "storage/dialects", "storage/migrations", "storage/tables", "web/dashboard"}
+SELF_EVIDENT = {"cli/demo", "cli/frame", "cli/setup", "storage/dialects", "storage/migrations", "storage/tables", "web/dashboard"}
 """Folders whose name says all that a reader looks for."""
 WITHOUT_RECORD = {"The words of a message", "Diagrams"}
 

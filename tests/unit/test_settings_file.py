@@ -17,6 +17,7 @@ from notifyflow.settings.settings_file import SettingsFile, check_writable, writ
 
 VALUES = st.text(st.characters(blacklist_categories=["C", "Z"], max_codepoint=0x2FF) | st.sampled_from(" '\"\\$`#;&"), min_size=1)
 NOBODY = 65534
+TOP = Path(__file__).parents[2]
 
 
 def names(folder: Path) -> set[str]:
@@ -37,6 +38,11 @@ def test_a_shell_reads_it_alike(tmp_path: Path) -> None:
     SettingsFile.read(path).add(variables)
     shown = subprocess.run(["sh", "-c", f"set -a; . {path}; env -0"], env={}, capture_output=True, text=True, check=True).stdout
     assert variables.items() <= dict(each.split("=", 1) for each in shown.split("\0") if each).items()
+
+
+@pytest.mark.parametrize("path", sorted(TOP.glob("deploy/**/*.env")), ids=lambda path: path.parent.name + "/" + path.name)
+def test_the_files_of_a_deployment_are_such_files(path: Path) -> None:
+    assert SettingsFile.read(path).variables
 
 
 def test_what_it_says_stays_above_what_is_added(tmp_path: Path) -> None:

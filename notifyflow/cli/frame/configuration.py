@@ -10,7 +10,7 @@ from rich.text import Text
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.cli.frame import screen
-from notifyflow.cli.frame.connections import ConnectionTry, Tries, url_faults
+from notifyflow.cli.frame.connections import INFRASTRUCTURE, ConnectionTry, Tries, url_faults
 from notifyflow.cli.frame.exits import Exit
 from notifyflow.cli.frame.options import AsJson, flag
 from notifyflow.cli.frame.rehearsed import findings, people_of
@@ -20,7 +20,6 @@ from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
 app = typer.Typer(name="config", help="Check the settings, the connections and the providers.", no_args_is_help=True)
-_INFRASTRUCTURE = ("database", "broker")
 _GOOD, _WRONG, _RISKY, _UNUSED = ("✓ ", "green"), ("✕ ", "bold red"), ("! ", "bold yellow"), ("· ", "")
 
 
@@ -48,12 +47,9 @@ class Report:
     @property
     def exit_code(self) -> Exit:
         """The code of the gravest finding."""
-        failed = {each.name for each in self.connections if each.is_good is False}
         if self.faults:
             return Exit.BAD_INPUT
-        if failed.intersection(_INFRASTRUCTURE):
-            return Exit.UNAVAILABLE
-        return Exit.FAILED if failed or self.hazards or self.unreached else Exit.OK
+        return code_of(self.connections) or (Exit.FAILED if self.hazards or self.unreached else Exit.OK)
 
 
 @app.command()
@@ -119,11 +115,11 @@ def _unset(channel: Channel) -> Iterable[Fault]:
 
 def _print_json(report: Report) -> None:
     tried = {each.name: each for each in report.connections}
-    results = {name: _result(tried[name]) for name in _INFRASTRUCTURE if name in tried}
+    results = {name: _result(tried[name]) for name in INFRASTRUCTURE if name in tried}
     screen.print_json(
         {
             **results,
-            "providers": {name: _result(each) for name, each in tried.items() if name not in _INFRASTRUCTURE},
+            "providers": {name: _result(each) for name, each in tried.items() if name not in INFRASTRUCTURE},
             "channels": {name: [each.name for each in channel.providers] for name, channel in report.channels.items()},
             "routes": dict(report.paging),
             "faults": [FaultDocument.of(each) for each in report.faults],
@@ -137,11 +133,24 @@ def _result(connection: ConnectionTry) -> Mapping[str, object]:
     return {"is_good": connection.is_good, "detail": connection.detail}
 
 
-def _show(report: Report) -> None:
-    for each in report.connections:
+def code_of(connections: Iterable[ConnectionTry]) -> Exit:
+    """Return the exit code of a command that needs all these connections."""
+    failed = {each.name for each in connections if each.is_good is False}
+    if failed.intersection(INFRASTRUCTURE):
+        return Exit.UNAVAILABLE
+    return Exit.FAILED if failed else Exit.OK
+
+
+def show_tries(connections: Iterable[ConnectionTry]) -> None:
+    """Print what the tries found."""
+    for each in connections:
         mark = {True: _GOOD, False: _WRONG, None: _UNUSED}[each.is_good]
         carries = f" ({', '.join(each.channels)})" if each.channels else ""
         _line(mark, each.name, f"{carries}: {each.detail}")
+
+
+def _show(report: Report) -> None:
+    show_tries(report.connections)
     screen.show_paging(report.paging)
     for mark, faults in ((_WRONG, report.faults), (_RISKY, (*report.unreached, *report.hazards, *report.warnings))):
         for fault in faults:

@@ -1,10 +1,10 @@
-"""Tries the connections, all at once: the database, the broker, and the accounts of the providers; nothing is sent or stored."""
+"""Tries the connections, all at once: the database, the broker, and the accounts of the providers; nothing is sent."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from notifyflow.channels.base import Channel, Provider
@@ -15,12 +15,17 @@ from notifyflow.errors import (
     Fault,
     InvalidSettings,
     ProviderError,
+    Refused,
     SchemaMismatch,
     StorageError,
     WrongEnvironment,
 )
 from notifyflow.settings import PREFIX, Settings
 
+if TYPE_CHECKING:
+    from notifyflow.storage.store import Store
+
+INFRASTRUCTURE = ("database", "broker")
 Try: TypeAlias = Callable[[], tuple[bool | None, str]]
 _FOR_ALL = ("HTTPS_PROXY", "CA_BUNDLE", "TRUSTED_ENDPOINTS")  # a request without them could go where it should not
 
@@ -41,6 +46,11 @@ class ConnectionTry:
     detail: str = "not tried"
     channels: tuple[str, ...] = ()
 
+    @property
+    def part(self) -> str:
+        """The part of the settings that it belongs to: ``database``, ``broker`` or ``provider``."""
+        return self.name if self.name in INFRASTRUCTURE else "provider"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tries:
@@ -49,15 +59,19 @@ class Tries:
     Attributes:
         settings: The settings; those that are wrong have their default.
         wrong: The names of the wrong settings: nothing that they concern is tried.
+        makes_schema: Whether a database without our tables gets them.
     """
 
     settings: Settings
     wrong: Collection[str]
     channels: Mapping[str, Channel]
+    makes_schema: bool = False
 
-    def run(self) -> Iterator[ConnectionTry]:
-        """Try all at once, and yield the results in order."""
-        tries = tuple(self._tries())
+    def run(self, *parts: str) -> Iterator[ConnectionTry]:
+        """Try all at once, and yield the results in order; with parts, only ``database``, ``broker`` or ``provider``."""
+        tries = tuple(each for each in self._tries() if not parts or each[0].part in parts)
+        if not tries:
+            return
         with ThreadPoolExecutor(max_workers=len(tries)) as threads:
             yield from threads.map(_result, *zip(*tries, strict=True))
 
@@ -66,7 +80,7 @@ class Tries:
         return (of for of, _ in self._tries())
 
     def _tries(self) -> Iterator[tuple[ConnectionTry, Try]]:
-        for name, attempt in (("database", try_database), ("broker", try_broker)):
+        for name, attempt in (("database", open_database if self.makes_schema else try_database), ("broker", try_broker)):
             if not self._is_wrong(f"{name.upper()}_URL"):
                 yield ConnectionTry(name=name), partial(attempt, self.settings)
         for provider, carries in self._providers():
@@ -135,6 +149,30 @@ def try_database(settings: Settings) -> tuple[bool, str]:
     return True, f"{'SQLite' if store.is_embedded else 'PostgreSQL'}; its schema fits"
 
 
+def open_database(settings: Settings) -> tuple[bool, str]:
+    """Make our tables in a database that has none, and return whether it can be used."""
+    from notifyflow.storage.store import Store
+
+    store = Store(settings.database_url.get_secret_value())
+    try:
+        _make_schema(store)
+    except Refused as error:
+        return False, f"{error}. Let the user of NOTIFYFLOW_DATABASE_URL create tables in it"
+    except StorageError as error:
+        return False, str(error).rstrip(".")
+    finally:
+        store.close()
+    return try_database(settings)
+
+
+def _make_schema(store: "Store") -> None:
+    try:
+        store.check_schema()
+    except SchemaMismatch as error:
+        if error.found == 0:
+            store.upgrade()
+
+
 def try_broker(settings: Settings) -> tuple[bool, str]:
     """Return whether the broker accepts messages."""
     from notifyflow.engine.broker.brokers import BrokerBell, make_broker
@@ -146,7 +184,8 @@ def try_broker(settings: Settings) -> tuple[bool, str]:
     try:
         BrokerBell(broker).ring("email", Severity.INFO, [])  # no ids: workers ignore it, and a broker that is full refuses it
     except BrokerUnavailable as error:
-        return False, f"does not accept messages ({type(error.__cause__ or error).__name__})"
+        what = f"does not accept messages ({type(error.__cause__ or error).__name__})"
+        return False, f"{what}. Look at NOTIFYFLOW_BROKER_URL and the server"
     finally:
         broker.close()
     return True, f"{urlsplit(url).scheme}://; it accepts messages"

@@ -25,7 +25,7 @@ def test_every_module_that_has_commands_is_known():
     assert having == {f"notifyflow.cli.{each}" for each in known}
 
 
-@pytest.mark.parametrize(("command", "has_both"), [("up", True), ("status", False)])
+@pytest.mark.parametrize(("command", "has_both"), [("up", True), ("setup", True), ("status", False)])
 def test_what_may_meet_another_database_has_the_drivers_of_both(command: str, has_both: bool):
     program = (
         f"from notifyflow.cli.commands import _Process; _Process().prepare({command!r}); import peewee; print(peewee.psycopg)"

@@ -1,0 +1,1 @@
+"""The command that sets notifyflow up: asks, tries everything, writes the settings file, sends one test page."""
