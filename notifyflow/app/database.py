@@ -1,15 +1,21 @@
 """The database of this environment: its schema is checked or upgraded, and its owner verified, before its first use."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from notifyflow.app.forks import FORKED
 from notifyflow.core.delivery.ports import Clock
 from notifyflow.errors import Fault, StorageUnavailable, WrongEnvironment
+from notifyflow.log import get_logger
 from notifyflow.pipeline.upkeep.adopt import claim_environment
 from notifyflow.settings import Settings
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.store import Store
+
+_log = get_logger("notifyflow.app")
+
+_TRY_AGAIN_AFTER_S = 2.0
+_TRIES_TO_A_LINE = 8  # about a minute
 
 
 def is_there(url: str) -> bool:
@@ -61,6 +67,35 @@ class Database:
                 self._is_prepared = True
         finally:
             self._lock.release()
+
+    def wait_until_prepared(self, pause: Callable[[float], object]) -> bool:
+        """Prepare the database, and try again while its server is away; a file is tried once.
+
+        Args:
+            pause: Waits for some seconds, and returns whether to give up.
+
+        Returns:
+            Whether it is prepared; False if it was given up.
+
+        Raises:
+            StorageUnavailable: When waiting does not help: for a file, or when the server refuses the user or the database.
+            WrongEnvironment: As ``prepare`` does.
+            SchemaMismatch: As ``prepare`` does.
+        """
+        tries = 0
+        while True:
+            try:
+                self.prepare()
+            except StorageUnavailable as error:
+                if self.store.is_embedded or error.is_refused:
+                    raise
+                if tries % _TRIES_TO_A_LINE == 0:
+                    _log.warning("app.database_awaited", reason=error.reason)
+                tries += 1
+            else:
+                return True
+            if pause(_TRY_AGAIN_AFTER_S):
+                return False
 
     def open(self) -> None:
         """Upgrade the schema of an embedded file, or check that of a server.

@@ -4,7 +4,7 @@ Importing it loads values only, since many programs import it long before they u
 rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -345,11 +345,29 @@ class NotifyFlow:
     def make_worker(self) -> "Doorbell":
         """Make the broker that ``dramatiq notifyflow.worker`` runs, with the actors and the sweeper on it.
 
+        It waits while the database is away.
+
         Raises:
             InvalidSettings: When the broker is ``memory://``, whose rings no other process receives; or as ``start`` does.
             SchemaMismatch: When the database does not have the schema of this version.
+            StorageUnavailable: When the server refuses the user or the database.
         """
         return self._runtime.make_worker()
+
+    def wait_for_database(self, pause: Callable[[float], object]) -> bool:
+        """Wait while the server of the database is away; an SQLite file is tried once.
+
+        Args:
+            pause: Waits for some seconds, and returns whether to give up.
+
+        Returns:
+            Whether the database can be used; False if it was given up.
+
+        Raises:
+            SchemaMismatch: When the database does not have the schema of this version.
+            StorageUnavailable: When waiting does not help: for a file, or when the server refuses the user or the database.
+        """
+        return self._database.wait_until_prepared(pause)
 
     def close(self) -> None:
         """Stop: deliver due notifications for up to ``drain_s``, record running sends, log how many are left."""

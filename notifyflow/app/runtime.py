@@ -137,7 +137,7 @@ class Runtime:
         pinning.prove()
         self._import_libraries()
         broker = make_broker(self._settings.broker_url.get_secret_value())
-        self._database.prepare()
+        self._database.wait_until_prepared(time.sleep)
         self._log_warnings()
         self.others = self._observe_others()
         engine = EngineMiddleware(

@@ -13,9 +13,10 @@ class StorageUnavailable(StorageError):
     Attributes:
         waited_s: How long the process tried, in seconds.
         reason: The cause; holds nothing personal. Empty if it is unknown.
+        is_refused: Whether the server responds, and lets nobody in with these settings: it does not help to wait.
     """
 
-    def __init__(self, waited_s: float, reason: str = "", *, file: str = "", remedy: str = "") -> None:
+    def __init__(self, waited_s: float, reason: str = "", *, file: str = "", remedy: str = "", is_refused: bool = False) -> None:
         because = f" ({reason})" if reason else ""
         what = f"the database file {file} could not be used" if file else "the database did not answer"
         remedy = remedy or "Look at NOTIFYFLOW_DATABASE_URL and the server"
@@ -23,11 +24,12 @@ class StorageUnavailable(StorageError):
         super().__init__(f"{what}{in_time}{because}. {remedy}.")
         self.waited_s = waited_s
         self.reason = reason
-        self._where = {"file": file, "remedy": remedy}
+        self.is_refused = is_refused
+        self._file, self._remedy = file, remedy
 
     def after(self, waited_s: float) -> "StorageUnavailable":
         """Return the error of a call that waited longer than the last of its tries."""
-        return StorageUnavailable(waited_s, self.reason, **self._where)
+        return StorageUnavailable(waited_s, self.reason, file=self._file, remedy=self._remedy, is_refused=self.is_refused)
 
 
 class CommitUnknown(StorageUnavailable):

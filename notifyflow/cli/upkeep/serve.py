@@ -55,16 +55,19 @@ def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None
     settings = Settings()
     files = serving.raise_file_limit()
     limits = HttpLimits(connections=serving.connections_within(files, settings.web_connections))
-    with notifyflow.NotifyFlow(settings) as flow, _bind(port, lambda: serving.listen(host, port)) as listening:
+    with notifyflow.NotifyFlow(settings) as flow:
         log_output.to_stderr(default="info")
-        begin(flow)
-        application = flow.asgi()
-        memory.freeze()
-        with serving.served(application, listening, limits):
-            is_over = serving.expect_signal()
-            screen.out.print(f"Listening on {serving.url_of(listening)}")
-            _offer_setup(flow, settings.public_url or serving.url_of(listening))
-            is_over.wait()
+        is_over = serving.expect_signal()
+        if not flow.wait_for_database(is_over.wait):
+            return
+        with _bind(port, lambda: serving.listen(host, port)) as listening:  # later, so that a proxy takes another one meanwhile
+            begin(flow)
+            application = flow.asgi()
+            memory.freeze()
+            with serving.served(application, listening, limits):
+                screen.out.print(f"Listening on {serving.url_of(listening)}")
+                _offer_setup(flow, settings.public_url or serving.url_of(listening))
+                is_over.wait()
 
 
 def _offer_setup(flow: "notifyflow.NotifyFlow", url: str) -> None:

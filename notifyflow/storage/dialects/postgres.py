@@ -12,6 +12,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import TransactionStatus
 from psycopg.types.datetime import TimestamptzLoader
 
+from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.dialects import postgres_url
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.dialects.dialect import (
@@ -271,6 +272,12 @@ class Postgres(Dialect):
         parts = (type(cause).__name__, cause.sqlstate, cause.diag.table_name, cause.diag.column_name, cause.diag.constraint_name)
         words = " ".join(part for part in parts if part)
         return f"{words}: {_NOT_KEPT}" if cause.sqlstate in self._UNPREPARED else words
+
+    def unavailable(self, waited_s: float, reason: str, error: peewee.PeeweeException | None = None) -> StorageUnavailable:
+        """Return the error, which says whether the server refused the connection."""
+        return StorageUnavailable(
+            waited_s, reason, is_refused=error is not None and postgres_url.is_refusal(str(cause_of(error)))
+        )
 
     def now(self, db: peewee.Database) -> datetime:
         """Return the server's time."""

@@ -14,12 +14,15 @@ from notifyflow.errors import Fault, InvalidSettings
 _ENCODED = "Percent-encode special characters in the user name and password: % as %25, @ as %40, / as %2F, : as %3A"
 _DEFAULT_PORT = "5432"
 
-_WORDS = (
+_REFUSALS = (
     # part of the client's message, our description
     ("password authentication failed", "the server refuses the user or the password"),
     ("no password supplied", "the server wants a password"),
     ("pg_hba.conf", "the server does not let this user in from this host (pg_hba.conf)"),
     ("does not exist", "the server has no such database, or no such user"),
+)
+_WORDS = (
+    *_REFUSALS,
     ("too many", "the server has no connection left"),
     ("remaining connection slots", "the server has no connection left"),
     ("the database system is", "the server is starting up or shutting down"),
@@ -64,6 +67,11 @@ def check(url: str) -> str:
 def words_for(message: str) -> str:
     """Return our description of a message of the client library."""
     return next((words for part, words in _WORDS if part in message), "the connection failed")
+
+
+def is_refusal(message: str) -> bool:
+    """Return whether a message of the client library says that the server lets nobody in with this URL."""
+    return any(part in message for part, _ in _REFUSALS)
 
 
 def _parts(url: str) -> Mapping[str, object] | None:
