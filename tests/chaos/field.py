@@ -85,9 +85,11 @@ class EarlierClock:
 
 
 class Worker:
-    """One ``dramatiq MODULE`` with one process below it."""
+    """One ``dramatiq MODULE`` with one process below it; it runs the code of a tree of files, which is this one unless given."""
 
-    def __init__(self, variables: Mapping[str, str], log: Path, *, threads: int = 4, module: str = "tests.chaos.worker") -> None:
+    def __init__(
+        self, variables: Mapping[str, str], log: Path, *, threads: int = 4, module: str = "tests.chaos.worker", tree: Path = ROOT
+    ) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFYFLOW_", "COVERAGE_"))}
         command = [DRAMATIQ, module, "--processes", "1", "--threads", str(threads)]
         self.log = log
@@ -95,7 +97,7 @@ class Worker:
             self._process = subprocess.Popen(
                 command,
                 env={**kept, **variables},
-                cwd=ROOT,
+                cwd=tree,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
