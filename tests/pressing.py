@@ -91,7 +91,7 @@ class _PressedCursor(psycopg.Cursor[Any]):
 
 class _Pressed(Postgres):
     def __init__(self, url: str, press: Press) -> None:
-        super().__init__(url, prepares=True)
+        super().__init__(url, prepares=False)  # which a pooler need not support
         self._cursor = type("_PressedCursor", (_PressedCursor,), {"press": press})
 
 

