@@ -16,6 +16,7 @@ from pathlib import Path
 from notifyflow.app.clock_and_ids import DatabaseClock
 from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import StorageError
+from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.session.forks import GATE
 from notifyflow.storage.store import Store
@@ -24,6 +25,10 @@ from tests.integration.storage.samples import count
 
 ROUNDS = 25
 PATIENCE_S = 60
+
+
+def _open(url: str) -> Store:
+    return Store(url, prepares=Settings().prepared_statements)
 
 
 class Writer:
@@ -225,7 +230,7 @@ def a_transaction_forks_again_and_again(store: Store, folder: Path) -> None:
 
 def nothing_is_open_in_the_child(store: Store, folder: Path) -> None:
     """Neither what a thread opened, nor what is idle, nor what is closed and still in use."""
-    others = [Store(store_url()) for _ in range(2)]
+    others = [_open(store_url()) for _ in range(2)]
     threads = [threading.Thread(target=lambda each=each: each.run(lambda ledger: None)) for each in others]  # type: ignore[misc]
     for thread in threads:
         thread.start()
@@ -251,7 +256,7 @@ def nothing_is_open_in_the_child(store: Store, folder: Path) -> None:
 def stores_are_forgotten(store: Store, folder: Path) -> None:
     watched = len(GATE._holders)
     for _ in range(3):
-        another = Store(store_url())
+        another = _open(store_url())
         another.run(lambda ledger: None)
         another.close()
     del another
@@ -269,7 +274,7 @@ def a_pool_of_processes(store: Store, folder: Path) -> None:
 
 
 def _count_in_store(url: str) -> None:
-    store = Store(url)
+    store = _open(url)
     store.run(count, timeout_s=PATIENCE_S)
     store.close()
 
@@ -336,6 +341,6 @@ SCENARIOS: dict[str, Callable[[Store, Path], None]] = {
 }
 
 if __name__ == "__main__":
-    the_store = Store(store_url())
+    the_store = _open(store_url())
     SCENARIOS[sys.argv[1]](the_store, Path(sys.argv[3]))
     the_store.close()
