@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.bench import awaiting, halfopen, hostile, limits, pages, receipts
+from tests.bench import awaiting, halfopen, hostile, limits, pages, pooler, receipts
 from tests.bench.storm import page as storm
 from tests.bench.storm.scene import QUICK, SMALLEST
 from tests.bench.throughput import page, quick
@@ -19,6 +19,7 @@ SECTIONS: Mapping[str, Callable[[], int]] = {
     "halfopen": halfopen.main,
     "awaiting": awaiting.main,
     "pages": pages.main,
+    "pooler": pooler.main,
     "storm": storm.main,
     "throughput": page.main,
 }
