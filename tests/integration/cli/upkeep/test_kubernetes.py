@@ -78,7 +78,7 @@ def test_kustomize_builds_every_file_and_no_other():
 
 
 def test_a_pod_is_restricted_and_has_time_to_stop():
-    assert PODS.keys() == {"notifyflow-upgrade-0-1-0", "notifyflow-web", "notifyflow-worker"}
+    assert PODS.keys() == {each["metadata"]["name"] for each in (JOB, WEB, WORKER)}
     for name, pod in PODS.items():
         assert pod["terminationGracePeriodSeconds"] == 45, name
         assert pod["automountServiceAccountToken"] is False, name
