@@ -793,7 +793,7 @@ MUTANTS = (
         known=83,
         world=simulate_calm,
     ),
-    Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=280),
+    Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=455),
     Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(GroupCommit, "_leave", _start_anew), known=9),
     Mutant(
         "a commit that nobody looks up and that is made anew",

@@ -47,6 +47,7 @@ class Crowd:
     Attributes:
         wanted: Those that are claimed.
         lane: The lane; None if it has had no storm.
+        queued: How many notifications are queued in it, if they were counted.
         others: Others that are due, or wait; they leave only with one that is claimed.
         starting: The storms that begin with them.
         stored: The lane as it is stored, if it is locked.
@@ -56,6 +57,7 @@ class Crowd:
     wanted: list[Candidate]
     lane: Lane | None
     arrivals: Sequence[Arrivals]
+    queued: int = 0
     others: list[Candidate] = field(default_factory=list)
     starting: dict[Class, Start] = field(default_factory=dict)
     stored: Lane | None = None
@@ -110,16 +112,18 @@ def is_bundled(tx: Transaction, candidate: Candidate) -> bool:
     return is_on and (row.kind is Kind.PAGE or is_update_of_others)
 
 
-def look(tx: Transaction, crowds: Mapping[str, Crowd], *, as_for: Collection[Severity] = ()) -> None:
+def look(tx: Transaction, crowds: Mapping[str, Crowd], *, as_for: Collection[Severity] = (), counts_queued: bool = False) -> None:
     """Read the state of the lanes as for the pages that are there, and for pages of some severities."""
     wanted: dict[tuple[str, Class], Severity] = {}
     for crowd in crowds.values():
         severities = {*as_for, *(each.row.severity for each in crowd.present)}
         for severity in sorted(severities, key=lambda each: -each.rank):  # the most severe of a class
             wanted[crowd.id, lanes.class_of(severity)] = severity
-    states, arrivals = tx.ledger.lanes.read([(lane_id, each) for (lane_id, _), each in wanted.items()], now=tx.now)
+    as_read = [(lane_id, each) for (lane_id, _), each in wanted.items()]
+    states = tx.ledger.lanes.read(as_read, now=tx.now, counts_queued=counts_queued)
     for lane_id, crowd in crowds.items():
-        crowd.lane, crowd.arrivals = states.get(lane_id), arrivals.get(lane_id, ())
+        crowd.lane, crowd.arrivals = states.lanes.get(lane_id), states.arrivals.get(lane_id, ())
+        crowd.queued = states.queued.get(lane_id, 0)
 
 
 def note_storms(tx: Transaction, crowds: Iterable[Crowd]) -> None:

@@ -58,9 +58,9 @@ def _look(
     tx: Transaction, channel: str, crowds: Mapping[str, Crowd], judge: Judge, leaving: Leaving, *, takes_others: bool
 ) -> None:
     """Read the state of the lanes, and take what else is due or waits in them."""
-    lanes.look(tx, crowds, as_for=[Severity.CRITICAL])
+    lanes.look(tx, crowds, as_for=[Severity.CRITICAL], counts_queued=takes_others)
     lanes.note_storms(tx, crowds.values())
-    if takes_others:
+    if any(crowd.queued > sum(each.row.lane == crowd.id for each in crowd.wanted) for crowd in crowds.values()):
         wanted = [each for crowd in crowds.values() for each in crowd.wanted]
         leaving.others, others = lanes.take_others(tx, wanted, judge, due_by=tx.now + storms.TAKEN_EARLY)
         for lane_id, found in others.items():

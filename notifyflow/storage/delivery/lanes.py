@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from peewee import JOIN, SQL, Case, ModelCompoundSelectQuery, Select, fn
@@ -11,6 +12,7 @@ from peewee import JOIN, SQL, Case, ModelCompoundSelectQuery, Select, fn
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.limits.lanes import BEGINS_WITH, WITHIN, Arrivals, Class, Lane, Start, severities_of
 from notifyflow.storage.session import sets
+from notifyflow.storage.session.conditions import QUEUED
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import first
 from notifyflow.storage.session.statements import PAIR_VALUES, Parameters, Statement
@@ -28,27 +30,44 @@ _ARRIVALS: tuple[Any, ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneStates:
+    """What was read of some lanes, each by lane.
+
+    Attributes:
+        arrivals: The pages that came within a minute.
+        queued: The number of queued notifications, due or not, where there are any; empty unless they were counted.
+    """
+
+    lanes: Mapping[str, Lane]
+    arrivals: Mapping[str, Sequence[Arrivals]]
+    queued: Mapping[str, int]
+
+
 class Lanes(Repository):
     """The lanes of messages; only storms have rows."""
 
-    def read(
-        self, wanted: Collection[tuple[str, Severity]], *, now: datetime
-    ) -> tuple[Mapping[str, Lane], Mapping[str, Sequence[Arrivals]]]:
-        """Read the rows of lanes, and the pages that came to them within a minute, each by lane; not locked.
+    def read(self, wanted: Collection[tuple[str, Severity]], *, now: datetime, counts_queued: bool = False) -> LaneStates:
+        """Read the rows of lanes, and the pages that came to them within a minute; not locked.
 
         Args:
             wanted: Lanes, each with the severity of a page that is to leave, the most severe of its class. In a storm of the
                 class, other pages matter to a CRITICAL one only, and are not counted for others.
             now: The current instant.
+            counts_queued: Whether to count what is queued in them, too.
         """
         lanes: dict[str, Lane] = {}
         arrivals: dict[str, list[Arrivals]] = defaultdict(list)
-        for row in self._unit.rows(_READ(*zip(*sorted(wanted), strict=True), now, now - WITHIN)):
+        queued: dict[str, int] = {}
+        read = _READ_QUEUED if counts_queued else _READ
+        for row in self._unit.rows(read(*zip(*sorted(wanted), strict=True), now, now - WITHIN)):
             if row["lane"] is None:
                 lanes[row["id"]] = Lane(**{field.name: row[field.name] for field in _COLUMNS})
+            elif row["severity"] is None:
+                queued[row["lane"]] = row["incidents"]
             else:
                 arrivals[row["lane"]].append(Arrivals(**{name: row[name] for name in Arrivals.__dataclass_fields__}))
-        return lanes, arrivals
+        return LaneStates(lanes=lanes, arrivals=arrivals, queued=queued)
 
     def start(self, lane_id: str, severities: Class, *, now: datetime) -> Start | None:
         """Return the beginning of a lane's storm, or None if fewer than three incidents have come within a minute."""
@@ -77,8 +96,10 @@ class Lanes(Repository):
         return {row["id"]: Lane(**row) for row in self._unit.rows(self._unit.locked(_LANES(sorted(ids))))}
 
 
-def _read(param: Parameters) -> ModelCompoundSelectQuery:
+def _read(param: Parameters, *, counts_queued: bool = False) -> ModelCompoundSelectQuery:
     """Select the rows of lanes, and after them the recent pages of those that are counted, by lane, namespace and severity.
+
+    Where the queued are counted, a row without a severity has their number in each lane.
 
     It joins no pages: PostgreSQL, whose statistics know of no page of the last minute, would read those of all lanes.
     """
@@ -95,7 +116,13 @@ def _read(param: Parameters) -> ModelCompoundSelectQuery:
     came = came.where(
         param.any_found_by(NotificationRow.lane, counted), is_recent, NotificationRow.kind == SQL("'page'")
     ).group_by(*_LANE)
-    return states.union_all(came)
+    if not counts_queued:
+        return states.union_all(came)
+    count = (NotificationRow.lane, SQL("NULL"), SQL("NULL"), fn.COUNT(NotificationRow.id), SQL("NULL"))
+    queued = NotificationRow.select(*[SQL("NULL")] * len(_COLUMNS), *count)
+    are_there = (QUEUED, NotificationRow.lane != SQL("''"))  # as the index has it
+    queued = queued.where(param.any_found_by(NotificationRow.lane, Select((pages,), (lane_id,))), *are_there)
+    return states.union_all(came).union_all(queued.group_by(NotificationRow.lane))
 
 
 def _third(param: Parameters) -> Select:
@@ -123,5 +150,6 @@ def _left(param: Parameters) -> Select:
 
 _LEFT = Statement(_left, columns=(AttemptRow.started_at,))
 _READ = Statement(_read, columns=(*_COLUMNS, *_ARRIVALS))
+_READ_QUEUED = Statement(partial(_read, counts_queued=True), columns=(*_COLUMNS, *_ARRIVALS))
 _THIRD = Statement(_third)
 _LANES = Statement(lambda param: LaneRow.select().where(param.any_of(LaneRow.id)).order_by(LaneRow.id))

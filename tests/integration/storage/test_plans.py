@@ -73,6 +73,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "earlier_notifications": lambda ledger: ledger.notifications.of_earlier_rounds([escalation(round=2)]),
     "lanes": lambda ledger: ledger.lanes.read([("l", Severity.ERROR)], now=NOW),
     "lanes_of_several": lambda ledger: ledger.lanes.read([("l", Severity.ERROR), ("m", Severity.CRITICAL)], now=NOW),
+    "lanes_and_the_queued": lambda ledger: ledger.lanes.read([("l", Severity.ERROR)], now=NOW, counts_queued=True),
     "start_of_a_storm": lambda ledger: ledger.lanes.start("l", Class.URGENT, now=NOW),
     "lock_lanes": lambda ledger: ledger.lanes.lock(["l"], "sms"),
     "claim_lanes": lambda ledger: ledger.work.claim_lanes(["l"], (), now=NOW, limit=10),
@@ -280,7 +281,8 @@ def test_a_storm_is_listed_with_the_statistics_of_a_quiet_hour(store: Store, dat
         assert "Semi Join" not in plan, plan
 
 
-def test_a_claim_reads_the_recent_pages_of_its_own_lanes_alone(store: Store, database_url: str) -> None:
+@pytest.mark.parametrize("counts_queued", [False, True])
+def test_a_claim_reads_the_pages_of_its_own_lanes_alone(store: Store, database_url: str, *, counts_queued: bool) -> None:
     """Where PostgreSQL expects nothing that is so recent, it would rather read the last minute of all lanes."""
     begin(store, a_page())
     with closing(dialect_for(database_url).connect(Deadline(600))) as db:
@@ -289,7 +291,8 @@ def test_a_claim_reads_the_recent_pages_of_its_own_lanes_alone(store: Store, dat
             execute(db, "UPDATE notifyflow_notification SET lane = left(channel, 2), created_at = created_at - interval '1 day'")
             execute(db, "VACUUM ANALYZE notifyflow_notification")
         explained = _Explained(db)
-        Ledger(UnitOfWork(db)).lanes.read([(f"c{number}", Severity.ERROR) for number in range(1, 9)], now=NOW)
+        lanes = [(f"c{number}", Severity.ERROR) for number in range(1, 9)]
+        Ledger(UnitOfWork(db)).lanes.read(lanes, now=NOW, counts_queued=counts_queued)
     (plan,) = explained.plans
     assert "SCAN t" not in plan, plan
     assert store.is_embedded or "Index Cond: ((lane = " in plan, plan

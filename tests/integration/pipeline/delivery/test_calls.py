@@ -128,6 +128,23 @@ def test_the_next_call_carries_all_that_waited_and_what_is_due_again(driver: Dri
     assert keys(make(driver)) == ["db-1", "db-4", "db-2", "db-3"]
 
 
+def test_who_is_called_about_one_page_costs_no_search_for_others(driver: Driver, counted: list[str]) -> None:
+    def searches() -> int:
+        return sum('"waits_until" IS NOT NULL' in sql for sql in counted)
+
+    notify(driver, "db-1")
+    counted.clear()
+    call = make(driver)
+    assert not searches()
+    press(driver, call, "1")
+    wait(driver, 120)
+    notify(driver, "db-2", "db-3")
+    counted.clear()
+    (call,) = driver.claim("voice", limit=1)
+    assert keys(call) == ["db-2", "db-3"]
+    assert searches() == 1
+
+
 def test_people_and_namespaces_with_one_number_share_its_calls_in_turn(driver: Driver) -> None:
     notify(driver, "db-0")
     call = make(driver)

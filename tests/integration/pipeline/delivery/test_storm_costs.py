@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from notifyflow.core.delivery.model import NotificationState, Severity
-from notifyflow.core.limits.lanes import Arrivals
 from tests.builders import START, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.pipeline.delivery.test_storms import deliver_each, numbered
@@ -84,9 +83,8 @@ def test_in_a_storm_pages_are_counted_only_for_a_critical_one(driver: Driver) ->
     lane = driver.pages(key="db-3")["sms"].lane
 
     def read(severity: Severity) -> dict[Severity, int]:
-        some: list[Arrivals] = []
-        driver.store.run(lambda ledger: some.extend(ledger.lanes.read([(lane, severity)], now=driver.clock.at)[1].get(lane, ())))
-        return {each.severity: each.incidents for each in some}
+        states = driver.store.run(lambda ledger: ledger.lanes.read([(lane, severity)], now=driver.clock.at))
+        return {each.severity: each.incidents for each in states.arrivals.get(lane, ())}
 
     everything = {CRITICAL: 2, ERROR: 3, WARNING: 2}
     assert (read(ERROR), read(CRITICAL), read(WARNING)) == ({}, everything, everything)
