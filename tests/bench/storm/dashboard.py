@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,24 +52,28 @@ class Seen:
     took_s: float
 
 
-def dashboard(arena: Arena, size: Size, *, is_bundling: bool) -> Seen:
-    """Fill a database with a history, and ask for every page before a storm, in it, and when all of it is carried."""
-    begin(arena, size)
-    with (
-        arena.watching() as query,
-        worker(arena, is_bundling=is_bundling),
-        _reader(arena, is_bundling=is_bundling) as (browser, process),
-        ThreadPoolExecutor(1) as pool,
-    ):
+def dashboard(arena: Arena, size: Size, *, is_bundling: bool, stormy: Arena | None = None) -> Seen:
+    """Fill a database with a history, and ask for every page before a storm, in it, and when all of it is carried.
+
+    The storm comes in ``stormy`` where that is given: another installation, which has only the machine in common.
+    """
+    stormy = stormy or arena
+    with ExitStack() as stack:
+        for each in dict.fromkeys((arena, stormy)):
+            begin(each, size)
+            stack.enter_context(worker(each, is_bundling=is_bundling))
+        query = stack.enter_context(stormy.watching())
+        browser, process = stack.enter_context(_reader(arena, is_bundling=is_bundling))
+        pool = stack.enter_context(ThreadPoolExecutor(1))
         drive(
-            arena, is_bundling=is_bundling, incidents=_WARM, people=_WARM // 10, seconds=1, channels=size.channels, prefix="warm"
+            stormy, is_bundling=is_bundling, incidents=_WARM, people=_WARM // 10, seconds=1, channels=size.channels, prefix="warm"
         )
         wait_until_carried(query)
         asked = pages(lambda path: browser.get(path).text)
         _ask(browser, process, asked, until=threading.Event(), for_s=size.seconds / 6)  # plans, pools and imports
         before = _ask(browser, process, asked, until=threading.Event(), for_s=size.seconds / 2)
         is_over = threading.Event()
-        coming = pool.submit(_come, arena, size, is_over, is_bundling=is_bundling)
+        coming = pool.submit(_come, stormy, size, is_over, is_bundling=is_bundling)
         storm = _ask(browser, process, asked, until=is_over, for_s=10 * size.seconds)
         wait_until_carried(query)
         after = _ask(browser, process, asked, until=threading.Event(), for_s=size.seconds / 2)

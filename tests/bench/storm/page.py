@@ -17,7 +17,7 @@ from tests.bench.throughput.arena import Arena, arena
 from tests.bench.throughput.series import Measured, Series, in_turn, percentile, ratios, say
 
 MOST_PAGES, MOST_ROW, MOST_LONE = 1.2, 1.0, 1.1
-TOGETHER, ALONE = "bundled", "each by itself"
+TOGETHER, ALONE, ELSEWHERE = "bundled", "each by itself", "elsewhere"
 LONE = {"lone mail": "email", "lone call": "voice"}
 _BUDGET_S = 600.0
 _FIGURES = Path(__file__).parents[3] / "docs" / "figures" / "storm"
@@ -28,7 +28,7 @@ had come after {took_s:.0f} s.
 
 .. list-table::
    :header-rows: 1
-   :widths: 32 14 14 14 13 13
+   :widths: 28 12 12 12 10 13 13
 
    * - Page
      - before, p50
@@ -36,6 +36,7 @@ had come after {took_s:.0f} s.
      - after
      - ratio
      - if each incident leaves by itself
+     - if the storm is in another installation
 {pages}
    * - all together
      - {before:.0f} ms
@@ -43,21 +44,25 @@ had come after {took_s:.0f} s.
      - {after:.0f} ms
      - {ratio:.2f}
      - {alone:.2f}
+     - {elsewhere:.2f}
    * - all together, p95
      - {before_p95:.0f} ms
      - {storm_p95:.0f} ms
      - {after_p95:.0f} ms
      - {ratio_p95:.2f}
      - {alone_p95:.2f}
+     - {elsewhere_p95:.2f}
    * - processor time of the web service for a response
      - {before_cpu:.1f} ms
      - {storm_cpu:.1f} ms
      - {after_cpu:.1f} ms
      - {ratio_cpu:.2f}
      - {alone_cpu:.2f}
+     - {elsewhere_cpu:.2f}
 
-The ratio is the storm's figure by the mean of before and after; the last column is the ratio of the same storm without
-bundling. One page every {pace_ms:.0f} ms.
+The ratio is the storm's figure by the mean of before and after. The last columns are the ratios of the same storm without
+bundling, and of one in another database of the machine, with a worker, a broker and a sender of its own: what the machine alone
+costs. One page every {pace_ms:.0f} ms.
 
 .. list-table::
    :header-rows: 1
@@ -78,7 +83,8 @@ _PAGE = """   * - {page}
      - {storm:.0f} ms
      - {after:.0f} ms
      - {ratio:.2f}
-     - {alone:.2f}"""
+     - {alone:.2f}
+     - {elsewhere:.2f}"""
 _COST = """   * - {what}
      - {together:.3g}
      - {alone:.3g}
@@ -95,13 +101,15 @@ class Compared:
     ratio: float
 
 
-def measure(arena: Arena, size: Size) -> tuple[Mapping[str, Seen], list[Compared]]:
+def measure(field: Arena, size: Size) -> tuple[Mapping[str, Seen], list[Compared]]:
     """Measure the dashboard around a storm, and the costs, with bundling and without."""
-    rows = partial(cost.rows_of_a_storm, arena, size)
+    rows = partial(cost.rows_of_a_storm, field, size)
     series = in_turn("storm", size.rounds, _both(rows), budget_s=_BUDGET_S)
     for name, channel in LONE.items():
-        series += in_turn(name, size.lone_rounds, _both(partial(cost.lone_pages, arena, size, channel)), budget_s=_BUDGET_S)
-    seen = {who: dashboard(arena, size, is_bundling=who == TOGETHER) for who in (TOGETHER, ALONE)}
+        series += in_turn(name, size.lone_rounds, _both(partial(cost.lone_pages, field, size, channel)), budget_s=_BUDGET_S)
+    seen = {who: dashboard(field, size, is_bundling=who == TOGETHER) for who in (TOGETHER, ALONE)}
+    with arena() as other:
+        seen[ELSEWHERE] = dashboard(field, size, is_bundling=True, stormy=other)
     return seen, _compared(series)
 
 
@@ -189,9 +197,10 @@ def _text(size: Size, seen: Mapping[str, Seen], costs: Sequence[Compared], load:
 
 
 def _shown(seen: Mapping[str, Seen], figure: Callable[[Phase], float]) -> Mapping[str, float]:
-    """Return a figure before, in and after the storm, its ratio, and that without bundling."""
-    values, alone = ([figure(phase) for phase in _phases(seen[who])] for who in (TOGETHER, ALONE))
-    return dict(zip(_PHASES, values, strict=True)) | {"ratio": _ratio(values), "alone": _ratio(alone)}
+    """Return a figure before, in and after the storm, its ratio, and those of the other storms."""
+    values = {who: [figure(phase) for phase in _phases(each)] for who, each in seen.items()}
+    others = {"alone": _ratio(values[ALONE]), "elsewhere": _ratio(values[ELSEWHERE])}
+    return dict(zip(_PHASES, values[TOGETHER], strict=True)) | {"ratio": _ratio(values[TOGETHER])} | others
 
 
 def _phases(seen: Seen) -> tuple[Phase, Phase, Phase]:
