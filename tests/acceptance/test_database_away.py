@@ -15,26 +15,14 @@ import pytest
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
-from tests.servers.postgres import Postgres, postgres
-from tests.servers.redis import Redis, redis_server
+from tests.servers.postgres import Postgres
+from tests.servers.redis import Redis
 from tests.waiting import wait_until
 
 PROGRAMS = Path(sys.executable).parent
 WORKER = ("dramatiq", "notifyflow.worker", "--processes", "1", "--threads", "1", "--worker-fork-timeout", "1000")
 WEB = ("notifyflow", "web", "--port", "0")
 DEADLINE_S = 60
-
-
-@pytest.fixture(scope="module")
-def postgres_server() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[Redis]:
-    with redis_server() as server:
-        yield server
 
 
 @pytest.fixture

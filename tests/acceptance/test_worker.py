@@ -20,24 +20,12 @@ from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import AttemptState, NotificationState
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
-from tests.servers.postgres import Postgres, postgres
-from tests.servers.redis import Redis, redis_server
+from tests.servers.postgres import Postgres
+from tests.servers.redis import Redis
 from tests.waiting import wait_until
 
 DRAMATIQ = Path(sys.executable).with_name("dramatiq")
 DEADLINE_S = 120
-
-
-@pytest.fixture(scope="module")
-def postgres_server() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[Redis]:
-    with redis_server() as server:
-        yield server
 
 
 @pytest.fixture
