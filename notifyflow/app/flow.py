@@ -343,9 +343,7 @@ class NotifyFlow:
         self._runtime.start()
 
     def make_worker(self) -> "Doorbell":
-        """Make the broker that ``dramatiq notifyflow.worker`` runs, with the actors and the sweeper on it.
-
-        It waits while the database is away.
+        """Make the broker of ``dramatiq notifyflow.worker`` with its actors and sweeper; wait while the database is away.
 
         Raises:
             InvalidSettings: When the broker is ``memory://``, whose rings no other process receives; or as ``start`` does.

@@ -16,7 +16,7 @@ PERMISSIVE = re.compile(
 """Asks for a notice at most."""
 
 WEAK = re.compile(r"(GNU Lesser General Public|LGPL|Mozilla Public|MPL)", re.IGNORECASE)
-"""Asks whoever passes on a changed copy for its source; a program that imports it may have any licence."""
+"""A changed copy that is passed on needs its source; a program that imports it may have any licence."""
 
 SAID_ELSEWHERE = {"peewee": "MIT"}
 """Read in the licence file of a package whose metadata names none."""
