@@ -195,7 +195,7 @@ class Postgres(Dialect):
             thread_safe=False,
             autoconnect=False,
             prefer_psycopg3=True,
-            connect_timeout=max(2, ceil(deadline.left_s)),  # libpq takes no less than 2; the deadline itself may be sooner
+            connect_timeout=self._place.connect_timeout_s or max(2, ceil(deadline.left_s)),  # the deadline may be sooner
             tcp_user_timeout=5000,
             keepalives_idle=30,
             keepalives_interval=5,
@@ -268,7 +268,7 @@ class Postgres(Dialect):
         """Describe an error without the server's details, which hold whole rows, and without parts of the URL."""
         cause = cause_of(error)
         if not isinstance(cause, psycopg.Error) or cause.sqlstate in (None, self._FROM_POOLER):
-            return f"{self._place}: {postgres_url.words_for(str(cause))}"
+            return f"{self._place.name}: {postgres_url.words_for(str(cause))}"
         parts = (type(cause).__name__, cause.sqlstate, cause.diag.table_name, cause.diag.column_name, cause.diag.constraint_name)
         words = " ".join(part for part in parts if part)
         return f"{words}: {_NOT_KEPT}" if cause.sqlstate in self._UNPREPARED else words

@@ -4,7 +4,9 @@ Such a URL holds a password, and a character in it that is not encoded makes par
 So nothing of the URL is repeated before it is known to be well formed, and the driver's messages, which quote it, are not shown.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -13,6 +15,8 @@ from notifyflow.errors import Fault, InvalidSettings
 
 _ENCODED = "Percent-encode special characters in the user name and password: % as %25, @ as %40, / as %2F, : as %3A"
 _DEFAULT_PORT = "5432"
+_EACH_OF_SEVERAL_S = 2
+"""The shortest time that libpq knows: if one of two servers is unreachable, ``notify()`` has time for the other."""
 
 _REFUSALS = (
     # part of the client's message, our description
@@ -25,6 +29,7 @@ _WORDS = (
     *_REFUSALS,
     ("too many", "the server has no connection left"),
     ("remaining connection slots", "the server has no connection left"),
+    ("session is read-only", "the server is a standby, which takes no writes"),
     ("the database system is", "the server is starting up or shutting down"),
     ("Connection refused", "connection refused"),
     ("timeout expired", "timeout"),
@@ -44,11 +49,21 @@ _WORDS = (
 )
 
 
-def check(url: str) -> str:
-    """Check a URL.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a database.
 
-    Returns:
-        The server, for messages: ``host:port``.
+    Attributes:
+        name: The servers, for messages: ``host:port``.
+        connect_timeout_s: How long one server, or one address of it, may take to connect; None for as long as there is time.
+    """
+
+    name: str
+    connect_timeout_s: int | None
+
+
+def check(url: str) -> Place:
+    """Check a URL.
 
     Raises:
         InvalidSettings: When it is not well formed; the error repeats nothing of it.
@@ -61,17 +76,30 @@ def check(url: str) -> str:
     ports = str(parts.get("port") or _DEFAULT_PORT)
     if not all(port.isdecimal() or not port for port in ports.split(",")):
         raise _invalid("has a port that is not a number")
-    return f"{parts.get('host') or 'the local socket'}:{ports}"
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "the local socket")
+    given = str(parts.get("connect_timeout") or "")
+    given_s = int(given) if given.isdecimal() else 0
+    return Place(f"{hosts}:{ports}", given_s or (_EACH_OF_SEVERAL_S if "," in hosts else None))
 
 
 def words_for(message: str) -> str:
-    """Return our description of a message of the client library."""
-    return next((words for part, words in _WORDS if part in message), "the connection failed")
+    """Return our description of a message of the client library; of several servers, what each said."""
+    said = (next((words for part, words in _WORDS if part in each), "the connection failed") for each in _by_server(message))
+    return "; ".join(dict.fromkeys(said))
 
 
 def is_refusal(message: str) -> bool:
-    """Return whether a message of the client library says that the server lets nobody in with this URL."""
-    return any(part in message for part, _ in _REFUSALS)
+    """Return whether a message of the client library says that the server, or each of several, lets nobody in with this URL."""
+    return all(any(part in each for part, _ in _REFUSALS) for each in _by_server(message))
+
+
+def _by_server(message: str) -> Sequence[str]:
+    """Return the errors of the servers that were tried; psycopg lists those of several addresses after the last one."""
+    servers: dict[str, str] = {}
+    for each in re.split(r"^- host: ", message, flags=re.MULTILINE)[1:]:
+        server, _, said = each.partition(", hostaddr: ")
+        servers[server] = servers.get(server, "") + said
+    return list(servers.values()) or [message]
 
 
 def _parts(url: str) -> Mapping[str, object] | None:
