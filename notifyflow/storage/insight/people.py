@@ -44,9 +44,9 @@ class People(Reader):
         return [row["id"] for row in self._source.rows(found)]
 
     def mark(self, recipient_id: str) -> str:
-        """Return the id of one of a person's rounds; unlike the person's id, anybody may see it."""
-        rounds = EscalationRow.select(fn.MIN(EscalationRow.id).alias("id"))
-        return str(self._source.rows(rounds.where(EscalationRow.recipient_id == recipient_id, _IS_PAGED))[0]["id"])
+        """Return the id of a person's newest round; unlike the person's id, anybody may see it."""
+        rounds = EscalationRow.select(EscalationRow.id).where(EscalationRow.recipient_id == recipient_id, _IS_PAGED)
+        return str(self._source.rows(rounds.order_by(EscalationRow.started_at.desc()).limit(1))[0]["id"])
 
     def never_paged(self, ids: Sequence[str]) -> frozenset[str]:
         """Return the people who were never paged."""

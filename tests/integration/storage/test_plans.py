@@ -266,6 +266,19 @@ def test_rounds_of_many_people_read_no_more_notifications_than_they_have(store: 
         assert "SCAN t" not in plan, plan
 
 
+def test_a_page_of_people_is_marked_without_reading_the_rounds_before_its_last_person(store: Store, database_url: str) -> None:
+    """Where PostgreSQL expects a person's rounds everywhere, it would look for the first one from the beginning of all."""
+    begin(store, a_page())
+    with closing(dialect_for(database_url).connect(Deadline(600))) as db:
+        if not store.is_embedded:
+            execute(db, MANY_ROUNDS)
+            execute(db, "ANALYZE notifyflow_escalation")
+        explained = _Explained(db)
+        Reads(db).people.mark("ada" if store.is_embedded else "p7")
+    (plan,) = explained.plans
+    assert "notifyflow_escalation_recipient" in plan, plan
+
+
 @pytest.mark.parametrize("wanted", [QUEUED, UNFINISHED])
 def test_a_storm_is_listed_with_the_statistics_of_a_quiet_hour(store: Store, database_url: str, wanted: MessageFilter) -> None:
     """Where PostgreSQL expects no queued notification, it would compare each with each other one."""
