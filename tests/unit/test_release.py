@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docutils.core import publish_parts
 from packaging.version import Version
 
 from notifyflow.version import __version__
@@ -15,15 +16,19 @@ TOP = Path(__file__).parents[2]
 PACKAGE = TOP / "notifyflow"
 
 
-@pytest.fixture(scope="module")
-def licences() -> Any:
-    """The module of the scripts."""
-    spec = spec_from_file_location("licences", TOP / "scripts" / "lib" / "licences.py")
+def script(name: str) -> Any:
+    """A module of the scripts."""
+    spec = spec_from_file_location(name, TOP / "scripts" / "lib" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def licences() -> Any:
+    return script("licences")
 
 
 def test_every_file_of_the_package_goes_into_the_wheel() -> None:
@@ -85,3 +90,27 @@ def test_a_licence_that_asks_for_more_than_a_notice_is_listed_with_its_packages(
     table = licences.table([*packages, {"Name": "peewee", "License": "UNKNOWN"}])
     assert "* - MIT\n     - 2\n     -\n" in table
     assert "* - MPL-2.0\n     - 2\n     - b, c\n" in table
+
+
+HOME = "https://git.example.com/ops/notifyflow"
+
+
+@pytest.mark.parametrize("source", [None, HOME])
+def test_an_index_gets_no_address_that_is_relative_and_all_the_words(source: str | None) -> None:
+    readme = (TOP / "README.rst").read_text(encoding="utf-8")
+    text = script("long_description").rewritten(readme, source, "0.1.0")
+    page = publish_parts(text, writer="html5", settings_overrides={"halt_level": 2})["body"]
+    leads = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert len(leads) == (len(re.findall(r"<(?:docs|examples|[A-Z]+\.rst)|image:: ", readme)) if source else 0)
+    for each in leads:
+        found = re.fullmatch(f"{HOME}/(?:blob|raw)/v0.1.0/(.*)", each)
+        assert found is not None
+        assert (TOP / found[1]).is_file()
+    assert "acknowledges. If nobody is reached, operations is paged." in " ".join(page.split())
+    assert "next person" in page
+
+
+def test_the_address_of_the_repository_is_that_of_the_metadata() -> None:
+    find = script("long_description").source_of
+    assert find(f"[metadata]\nproject_urls =\n    Docs = https://x.example.com\n    Source = {HOME}/\n") == HOME
+    assert find((TOP / "setup.cfg").read_text(encoding="utf-8")) is None
