@@ -21,6 +21,8 @@ class StorageUnavailable(StorageError):
         what = f"the database file {file} could not be used" if file else "the database did not answer"
         remedy = remedy or "Look at NOTIFYFLOW_DATABASE_URL and the server"
         in_time = f" within {waited_s:g} s" if waited_s else ""
+        if is_refused:
+            what, in_time = "the database cannot be used", ""
         super().__init__(f"{what}{in_time}{because}. {remedy}.")
         self.waited_s = waited_s
         self.reason = reason

@@ -20,6 +20,7 @@ FAULT = Fault("recipients[2].phone", "'+1…' is not a number", "Give one in int
         (errors.IncidentResolved("db-1"), "the incident 'db-1' is resolved and pages nobody. Notify again "),
         (errors.IllegalMove("notification", "SENT", "claim"), "the notification machine has no move for 'claim' in SENT. "),
         (errors.StorageUnavailable(5.0), "the database did not answer within 5 s. Look at NOTIFYFLOW_DATABASE_URL "),
+        (errors.StorageUnavailable(5.0, "no password", is_refused=True), "the database cannot be used (no password). Look at "),
         (errors.StorageUnavailable(0.5, "refused"), "the database did not answer within 0.5 s (refused). "),
         (
             errors.SchemaMismatch(1, 3, 2, "Run the upgrade."),
