@@ -11,7 +11,7 @@ import pytest
 from notifyflow.sandbox.system import Sandbox
 from tests.acceptance.commands import CommandLine
 from tests.acceptance.terminal import on_terminal
-from tests.servers.postgres import postgres
+from tests.servers.postgres import Postgres, postgres
 from tests.servers.redis import redis_server
 
 DOCS = (Path(__file__).parents[2] / "docs/how-to/set-it-up.rst").read_text(encoding="utf-8")
@@ -111,6 +111,39 @@ def test_what_is_set_is_not_asked_and_is_named_where_it_is_wrong(tmp_path: Path,
         assert terminal.end() == 1
     assert "sesame" not in terminal.shown
     assert file.read_text() == "\n".join(lines)
+
+
+def test_what_is_missing_is_not_asked_for_ever_where_what_is_set_is_wrong(tmp_path: Path, sandbox: Sandbox):
+    given = sandbox.settings()
+    names = ("TWILIO_ACCOUNT_SID", "TWILIO_BASE_URL", "TRUSTED_ENDPOINTS")
+    lines = [f"NOTIFYFLOW_{name}={given[f'NOTIFYFLOW_{name}']}" for name in names]
+    lines += ["NOTIFYFLOW_TWILIO_AUTH_TOKEN=wrong-sesame", "NOTIFYFLOW_PUBLIC_URL=https://pages.example.com"]
+    lines += ["NOTIFYFLOW_DATABASE_URL=sqlite:///notifyflow.db", "NOTIFYFLOW_BROKER_URL=memory://"]
+    (tmp_path / "notifyflow.env").write_text("\n".join(lines))
+    with on_terminal("setup", folder=tmp_path) as terminal:
+        for again in ("y", "n"):
+            terminal.answer(r"TWILIO_SMS_FROM.*\n.*: ", given["NOTIFYFLOW_TWILIO_SMS_FROM"])
+            terminal.wait_for(r"✕ twilio \(sms\): .*20003")
+            terminal.answer(r"What is set already may be wrong, and is not asked. Ask for the rest again\? .*: ", again)
+        terminal.wait_for("The settings were not written. Correct what is marked with ✕, and run the command again.")
+        assert terminal.end() == 1
+    assert "sesame" not in terminal.shown
+
+
+def test_a_wrong_password_of_the_database_is_told_and_asked_again(tmp_path: Path, postgres_server: Postgres):
+    postgres_server.create_login("pager", "open-sesame")
+    database = postgres_server.create_database(owner="pager")
+    url = f"postgresql://pager:PASSWORD@127.0.0.1:{postgres_server.port}/{database}"
+    with on_terminal("setup", folder=tmp_path) as terminal:
+        terminal.answer(r"DATABASE_URL.*\n.*: ", url.replace("PASSWORD", "sesame"))
+        terminal.wait_for(
+            r"✕ database: the database cannot be used \(127.0.0.1:\d+: the server refuses the user or the password\). Look at "
+        )
+        terminal.answer(r"DATABASE_URL.*\n.*: ", url.replace("PASSWORD", "open-sesame"))
+        terminal.wait_for("✓ database: PostgreSQL; its schema fits")
+        terminal.type("\x03")
+        assert terminal.end() == 130
+    assert "sesame" not in terminal.shown
 
 
 def test_answers_set_up_a_server_and_a_broker_without_a_question(tmp_path: Path, sandbox: Sandbox):

@@ -40,6 +40,7 @@ _SETTINGS = {
     "deadlock_timeout": "100ms",
 }
 
+_LOADED = sql.SQL("SELECT pg_conf_load_time()")
 _IS_IN_THE_WAY = sql.SQL("backend_type = 'client backend'")
 _IS_BUSY = sql.SQL("backend_type = 'client backend' AND state <> 'idle'")
 """A pooler's idle connections stay, so that the next test gets several that others have used."""
@@ -170,11 +171,22 @@ class Postgres:
             for process in frozen:
                 process.resume()
 
-    def create_database(self) -> str:
+    def create_database(self, owner: str = "postgres") -> str:
         """Make a new database and return its name."""
         name = next(self._names)
-        self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        words = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0")
+        self.execute(words.format(sql.Identifier(name), sql.Identifier(owner)))
         return name
+
+    def create_login(self, name: str, password: str) -> None:
+        """Make a role that has to give its password (SCRAM); the others need none."""
+        self.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), sql.Literal(password)))
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {name} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        loaded = self.execute(_LOADED)
+        self.execute(sql.SQL("SELECT pg_reload_conf()"))
+        while self.execute(_LOADED) == loaded:
+            time.sleep(0.02)
 
     def drop_database(self, name: str) -> None:
         self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

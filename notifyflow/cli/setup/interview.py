@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from getpass import getpass
 
 import typer
-from rich.prompt import Prompt
+from rich.prompt import Confirm, Prompt
 from rich.text import Text
 
 from notifyflow.cli.frame import screen
@@ -18,6 +18,7 @@ from notifyflow.settings import PREFIX, Settings
 from notifyflow.settings.variables import is_secret
 
 _PUBLIC_URL = "http://127.0.0.1:8000"
+_AGAIN = "What is set already may be wrong, and is not asked. Ask for the rest again?"
 _LABELS = {
     "id": "Their id, for logs and files",
     "name": "Their name",
@@ -78,7 +79,7 @@ def _ask_part(draft: Draft, part: str | None, choose: Callable[[], Mapping[str, 
             continue
         if not code:
             return answered
-        if not asked:
+        if not asked or (len(asked) < len(names) and not Confirm.ask(_AGAIN, console=screen.err, default=True)):
             raise typer.Exit(code)
 
 

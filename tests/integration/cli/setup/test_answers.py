@@ -274,6 +274,21 @@ def test_what_cannot_be_connected_to_is_named_and_nothing_is_written(
     assert not {"notifyflow.env", "directory.toml"} & {each.name for each in folder.iterdir()}
 
 
+def test_a_server_that_wants_another_password_says_so(folder: Path, sandbox: Sandbox, postgres_server: Postgres):
+    postgres_server.create_login("pager", "open-sesame")
+    database = postgres_server.create_database(owner="pager")
+    for login, code, sentence in (
+        ("pager:sesame2", Exit.UNAVAILABLE, "the server refuses the user or the password"),
+        ("nobody:sesame", Exit.UNAVAILABLE, "the server has no such database, or no such user"),
+        ("pager", Exit.UNAVAILABLE, "the server wants a password"),
+        ("pager:open-sesame", Exit.OK, "✓ database: PostgreSQL; its schema fits"),
+    ):
+        url = f"postgresql://{login}@127.0.0.1:{postgres_server.port}/{database}"
+        ended = answered({**of_sandbox(sandbox), "database_url": url}, reached_by("smtp"))
+        assert (ended.code, sentence in ended.out) == (code, True), ended
+        assert (folder / "notifyflow.env").exists() is (code == Exit.OK)
+
+
 def test_a_page_that_is_refused_is_told_and_the_settings_stay(folder: Path, sandbox: Sandbox):
     sandbox.script("email: 550")
     ended = answered(of_sandbox(sandbox), reached_by("smtp"))
