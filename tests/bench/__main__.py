@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench import awaiting, halfopen, hostile, limits, pages, pooler, receipts
+from tests.bench.cells import page as cells
 from tests.bench.storm import page as storm
 from tests.bench.storm.scene import QUICK, SMALLEST
 from tests.bench.throughput import page, quick
@@ -21,6 +22,7 @@ SECTIONS: Mapping[str, Callable[[], int]] = {
     "pages": pages.main,
     "pooler": pooler.main,
     "storm": storm.main,
+    "cells": cells.main,
     "throughput": page.main,
 }
 PARTS: Mapping[str, Callable[[], int]] = {f"throughput.{name}": partial(page.main, [name]) for name in SCENARIOS}
