@@ -3,6 +3,7 @@
 ``python -m tests.chaos.rolling [COMMIT]`` plays it once and writes the figures; it ends with 1 if anything was lost.
 """
 
+import itertools
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -127,12 +128,14 @@ class Load:
     """Incidents that come in through the API, one after another, to whichever web service takes them.
 
     Attributes:
-        webs: Those that run; whoever replaces one changes the list.
+        urls: Returns where web services listen.
+        patience_s: How long an incident may wait for one that takes it.
         refused: How many requests were repeated, since a web service stopped meanwhile.
     """
 
     key: str
-    webs: list[Web]
+    urls: Callable[[], Sequence[str]]
+    patience_s: float = 60
     keys: list[str] = field(default_factory=list)
     refused: int = 0
 
@@ -157,12 +160,15 @@ class Load:
         people = [{"id": f"p{n}", "email": f"p{n}@example.com", "slack": "C0123456789"} for n in range(PEOPLE)]
         body = json.dumps({"key": key, "title": "orders db is down", "recipients": people}).encode()
         headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
-        for turn in range(100):
-            web = self.webs[(len(self.keys) + turn) % len(self.webs)]
+        deadline = time.monotonic() + self.patience_s
+        for turn in itertools.count(len(self.keys)):
+            assert time.monotonic() < deadline, "no web service takes it"
+            if not (urls := self.urls()):
+                time.sleep(PACE_S)
+                continue
+            request = urllib.request.Request(f"{urls[turn % len(urls)]}/v1/incidents", data=body, headers=headers)
             try:
-                urllib.request.urlopen(
-                    urllib.request.Request(f"{web.url}/v1/incidents", data=body, headers=headers), timeout=DEADLINE_S
-                ).close()
+                urllib.request.urlopen(request, timeout=DEADLINE_S).close()
             except (OSError, urllib.error.HTTPError) as error:
                 if isinstance(error, urllib.error.HTTPError) and error.code < 500:
                     raise
@@ -171,7 +177,6 @@ class Load:
             else:
                 self.keys.append(key)
                 return
-        raise AssertionError("no web service takes it")
 
 
 class Fleet:
@@ -205,7 +210,8 @@ def play(at: Field, old: Tree, new: Tree) -> Mapping[str, float]:
     key = old.run(at.variables, "keys", "create", "--name", "load", "--scope", "ingest").strip()
     with ExitStack() as resources:
         fleet = Fleet(at, resources)
-        workers, load = [fleet.worker(old) for _ in range(WORKERS)], Load(key, [fleet.web(old) for _ in range(WEBS)])
+        workers, webs = [fleet.worker(old) for _ in range(WORKERS)], [fleet.web(old) for _ in range(WEBS)]
+        load = Load(key, lambda: [web.url for web in webs])
         began = time.monotonic()
         with load.running():
             time.sleep(STAGE_S)
@@ -213,8 +219,8 @@ def play(at: Field, old: Tree, new: Tree) -> Mapping[str, float]:
             time.sleep(STAGE_S)
             between = len(load.keys) - before
             _replace_workers(workers, fleet, new)
-            for number, web in enumerate(tuple(load.webs)):
-                load.webs[number] = fleet.web(new)
+            for number, web in enumerate(tuple(webs)):
+                webs[number] = fleet.web(new)
                 web.terminate()
             time.sleep(STAGE_S)
         at.keys += load.keys

@@ -7,8 +7,12 @@ import pytest
 
 from notifyflow.sandbox.system import Sandbox
 from tests.chaos import scenarios
-from tests.chaos.field import EarlierClock, Field, Verdict
+from tests.chaos.cluster import Cluster, Revision, Rollout
+from tests.chaos.field import ROOT, EarlierClock, Field, Verdict, until
+from tests.chaos.manifests import deployment
 from tests.chaos.proxy import Proxy
+from tests.chaos.rolling import Tree
+from tests.chaos.rollouts import WRONG
 from tests.servers.postgres import Postgres, postgres
 from tests.servers.rabbitmq import RabbitMq, rabbitmq_server
 from tests.servers.redis import Redis, redis_server
@@ -94,3 +98,18 @@ def test_replies_that_are_swallowed_and_a_clock_that_is_ahead_lose_nothing(
         scenarios.storm(on_rabbitmq, [lambda: None] * 3, CHAOS_CLOCK="told 120", **through)
         assert database.swallowed > 0
     assert_clean(on_rabbitmq.verdict())
+
+
+def test_a_rollout_with_a_wrong_setting_stands_still_and_the_old_workers_go_on(on_redis: Field, tmp_path: Path) -> None:
+    """By the rules and numbers of the manifests; ``scripts/rolling`` has the long form."""
+    good = Revision(Tree(ROOT), on_redis.variables)
+    wrong = Revision(Tree(ROOT), {**on_redis.variables, **WRONG})
+    cluster = Cluster(tmp_path, back_off_s=0.2)
+    workers = Rollout(deployment("worker"), cluster, good)
+    with cluster.running(workers):
+        until(lambda: len(workers.ready) == workers.of.replicas)
+        workers.apply(wrong)
+        on_redis.notify_until(lambda: [len(pod.exits) for pod in workers.pods_of(wrong)] == [2])
+        on_redis.settle()
+        assert [pod.exits for pod in workers.pods_of(good)] == [[]] * workers.of.replicas
+    assert_clean(on_redis.verdict())
