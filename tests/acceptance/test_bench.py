@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.bench.database.page import compared, read_whole
+from tests.bench.database.plans import Plan
 from tests.bench.throughput.arena import arena
 from tests.bench.throughput.contestants import program
 from tests.bench.throughput.history import Original
@@ -79,3 +81,13 @@ def test_the_tables_and_charts_show_the_medians_and_the_ratios() -> None:
     assert set(pictures) == {"carry.svg", "load.svg"}
     for picture in pictures.values():
         ElementTree.fromstring(picture)
+
+
+def test_statements_are_named_that_read_ever_more_or_a_large_table_whole() -> None:
+    def ran(text: str, blocks: int, *whole: str) -> Plan:
+        return Plan(text=text, took_ms=1.0, blocks=blocks, rows=1.0, read_whole=whole, tree="")
+
+    few = [ran("reads ever more", 100), ran("reads a table", 900), ran("ran once", 1)]
+    many = [ran("reads ever more", 1_000), ran("reads a table", 990, "notifyflow_attempt", "notifyflow_policy")]
+    assert [(each.text, each.has_grown) for each in compared(few, many)] == [("reads ever more", True), ("reads a table", False)]
+    assert read_whole(many, {"notifyflow_attempt"}) == {"reads a table": ["notifyflow_attempt"]}

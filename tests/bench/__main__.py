@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.bench import awaiting, halfopen, hostile, limits, pages, pooler, receipts
 from tests.bench.cells import page as cells
+from tests.bench.database import page as database
 from tests.bench.storm import page as storm
 from tests.bench.storm.scene import QUICK, SMALLEST
 from tests.bench.throughput import page, quick
@@ -22,6 +23,7 @@ SECTIONS: Mapping[str, Callable[[], int]] = {
     "pages": pages.main,
     "pooler": pooler.main,
     "storm": storm.main,
+    "database": database.main,
     "cells": cells.main,
     "throughput": page.main,
 }

@@ -71,6 +71,7 @@ class Postgres:
 
     Attributes:
         port: Where clients connect: to the server, or to the pooler before it.
+        log: The file that it logs into.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Postgres:
         self._folder = folder
         self._settings = _SETTINGS | dict(settings or {})
         self._data = folder / "data"
+        self.log = folder / "log"
         self._user = "nobody" if os.geteuid() == 0 else None
         self._binaries = self._installation() / "bin"
         self._names = (f"test_{number}" for number in itertools.count(1))

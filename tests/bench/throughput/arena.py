@@ -268,6 +268,14 @@ class Processes:
                 used += each.memory_full_info().uss
         return used / 1_000_000
 
+    def connections(self, port: int) -> int:
+        """Count their connections to a port."""
+        found = 0
+        for each in self._all():
+            with suppress(psutil.NoSuchProcess):
+                found += sum(bool(one.raddr) and one.raddr.port == port for one in each.net_connections("tcp"))
+        return found
+
     def _all(self) -> list[psutil.Process]:
         return [self._process, *self._process.children(recursive=True)]
 
