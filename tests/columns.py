@@ -40,7 +40,7 @@ OWN_FOLDERS = {
 
 WHOLES = {
     "storage": {"store", "ledger", "reads"},
-    "service": {"service"},
+    "service": {"service", "lists"},
     "web": {"application", "home"},
     "engine": {"engine"},
     "cli": {"commands"},

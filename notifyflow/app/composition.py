@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
 from notifyflow.app.configuration import read
-from notifyflow.app.database import Database, disk_faults
+from notifyflow.app.database import SPARE_CONNECTIONS, Database, disk_faults, replica_of
 from notifyflow.app.dependencies import make_dependencies
 from notifyflow.app.forks import FORKED
 from notifyflow.app.overview import Overview
@@ -26,8 +26,6 @@ from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.service import Service
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
-
-_SPARE_CONNECTIONS = 4
 
 WIRING = Wiring(
     at_end=(steps.at_end, incident_events.at_end, calls.at_end, operations.at_end),
@@ -68,7 +66,7 @@ def compose(
     """
     used_store = store or Store(
         settings.database_url.get_secret_value(),
-        pool_size=settings.concurrent_sends + _SPARE_CONNECTIONS,
+        pool_size=settings.concurrent_sends + SPARE_CONNECTIONS,
         prepares=settings.prepared_statements,
     )
     if lost := tuple(disk_faults(settings, used_store)):
@@ -103,12 +101,13 @@ def compose(
     service = Service(
         used_store,
         use_cases,
+        replica=replica_of(settings, used_store, clock),
         policies=configuration.policies,
         directory=settings.directory,
         explain=meanings(loaded),
         unknown_addresses_a_minute=settings.unknown_addresses_a_minute,
     )
-    runtime.attend(use_cases, service.rosters)
+    runtime.attend(use_cases, service.rosters, service.list_source.replica)
     FORKED.add(service)
     return Parts(
         store=used_store,

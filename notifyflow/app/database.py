@@ -2,18 +2,22 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from notifyflow.app.forks import FORKED
 from notifyflow.core.delivery.ports import Clock
-from notifyflow.errors import Fault, StorageUnavailable, WrongEnvironment
+from notifyflow.errors import Fault, InvalidSettings, StorageUnavailable, WrongEnvironment
 from notifyflow.log import get_logger
 from notifyflow.pipeline.upkeep.adopt import claim_environment
+from notifyflow.service.replica import Replica
 from notifyflow.settings import Settings
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.store import Store
 
 _log = get_logger("notifyflow.app")
 
+SPARE_CONNECTIONS = 4
+"""How many connections a process opens at most beside those of its sends."""
 _TRY_AGAIN_AFTER_S = 2.0
 _TRIES_TO_A_LINE = 8  # about a minute
 
@@ -30,6 +34,24 @@ def disk_faults(settings: Settings, store: Store) -> Iterator[Fault]:
         what = f"names {file} on {kind}, which is lost with its machine or container"
         remedy = "Name a file on a volume (in the image: below /data), or a PostgreSQL; NOTIFYFLOW_REQUIRE_DISK=false allows it"
         yield Fault("NOTIFYFLOW_DATABASE_URL", what, remedy)
+
+
+def replica_of(settings: Settings, store: Store, clock: Clock) -> Replica | None:
+    """Return the replica that the settings name, which is not connected to yet; None without one.
+
+    Raises:
+        InvalidSettings: When its URL is not one that PostgreSQL's client library understands.
+    """
+    if settings.read_url is None:
+        return None
+    pool_size = settings.concurrent_sends + SPARE_CONNECTIONS
+    try:
+        replica = Store(
+            settings.read_url.get_secret_value(), pool_size=pool_size, prepares=settings.prepared_statements, is_patient=False
+        )
+    except InvalidSettings as error:
+        raise InvalidSettings(tuple(replace(fault, where="NOTIFYFLOW_READ_URL") for fault in error.faults)) from None
+    return Replica(replica, store, clock)
 
 
 class Database:

@@ -330,6 +330,7 @@ class NotifyFlow:
                 most_recipients=self._settings.incident_recipients,
                 version=__version__,
                 notice=self.notice,
+                list_source=self._service.list_source if self._settings.read_url else None,
                 metrics_hosts=self._settings.metrics_hosts,
             )
         )

@@ -45,11 +45,11 @@ class Overview:
             wanted: Which.
             limit: How many at most.
         """
-        return self._service.incident_list(wanted, after=None, limit=limit)
+        return self._service.lists.incidents(wanted, after=None, limit=limit)
 
     def messages(self, wanted: MessageFilter, *, before: str | None = None, limit: int) -> MessagePage:
-        """Return a page of the message log, the newest first; see ``Service.messages``."""
-        return self._service.messages(wanted, before=before, limit=limit)
+        """Return a page of the message log, the newest first; see ``Lists.messages``."""
+        return self._service.lists.messages(wanted, before=before, limit=limit)
 
     def set_aside(self) -> tuple[SetAside, ...]:
         """List the damaged rows that are set aside, the newest first."""

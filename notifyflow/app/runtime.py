@@ -27,6 +27,7 @@ from notifyflow.log import get_logger
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.oncall.roster import Rosters
+from notifyflow.service.replica import Replica
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Runtime:
         self._bell = bell
         self._warnings = warnings
         self._duty: tuple[UseCases, Rosters] | None = None
+        self._replica: Replica | None = None
         self._begin()
         FORKED.add(self)
 
@@ -99,9 +101,10 @@ class Runtime:
         """Whether this process delivers by itself."""
         return self._bell is None and self._settings.is_embedded
 
-    def attend(self, use_cases: UseCases, rosters: Rosters) -> None:
-        """Keep the roster up to date from the start on."""
+    def attend(self, use_cases: UseCases, rosters: Rosters, replica: Replica | None) -> None:
+        """Keep the roster up to date from the start on, and close the replica at the end."""
         self._duty = use_cases, rosters
+        self._replica = replica
 
     def start(self) -> None:
         """Start to deliver in this process, once; see ``NotifyFlow.start``."""
@@ -171,8 +174,10 @@ class Runtime:
             return self._reporter
 
     def prepare_for_requests(self) -> None:
-        """Import the libraries that a request would otherwise wait for: those of providers, and of the broker."""
+        """Import the libraries that a request would otherwise wait for, and log what is wrong with the replica."""
         self._import_libraries()
+        if self._replica is not None:
+            self._replica.look()
         if not self.is_embedded:
             self.find_reporter()
 
@@ -205,6 +210,8 @@ class Runtime:
         if self._owns_channels:
             for channel in self.channels.values():
                 channel.close()
+        if self._replica is not None:
+            self._replica.close()
         if self._owns_store:
             self._store.close()
         FORKED.discard(self)

@@ -2,26 +2,18 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.core.delivery.model import Contact, Incident, Notified, Receipt, Severity, Stopped, Via
 from notifyflow.core.delivery.policy import Policy
-from notifyflow.core.insight.message_log import LoggedMessage, MessageFilter, MessagePage
+from notifyflow.core.insight.message_log import LoggedMessage
 from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import Explain, TimelineEntry, timeline
-from notifyflow.core.insight.views import (
-    ETag,
-    IncidentFilter,
-    IncidentPage,
-    IncidentStatus,
-    IncidentSummary,
-    KnownRecipient,
-    ListPlace,
-)
+from notifyflow.core.insight.views import ETag, IncidentStatus, KnownRecipient
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.limits.pauses import Pause
@@ -29,7 +21,6 @@ from notifyflow.core.limits.provider_health import circuit
 from notifyflow.core.messages.replies import HandledReply, Reply
 from notifyflow.core.metrics.scrape import Scrape
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.oncall.duty_report import with_people
 from notifyflow.core.oncall.roster import calendars_read_at
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import NAMED, Fault, NotFound
@@ -55,17 +46,16 @@ from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.duty_warnings import DutyWarnings
 from notifyflow.service.health import Health
 from notifyflow.service.integrations import Integrations
+from notifyflow.service.lists import RECENT, Lists
 from notifyflow.service.oncall.directory import DirectoryFile
 from notifyflow.service.oncall.duty import OnCall
 from notifyflow.service.oncall.people import People
 from notifyflow.service.oncall.roster import Rosters
 from notifyflow.service.oncall.routes import Routes
 from notifyflow.service.rehearsals import Rehearsals
+from notifyflow.service.replica import ListSource, Replica
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
-
-if TYPE_CHECKING:
-    from notifyflow.core.metrics.charts import Charts, Window
 
 T = TypeVar("T")
 
@@ -73,7 +63,6 @@ _log = get_logger("notifyflow.app")
 
 SUBMIT_WITHIN_S = 5.0
 """How long a sender waits for the database at most: connecting, the check of the schema and every statement included."""
-_RECENT = timedelta(days=30)
 MOST_RECEIPTS = 100
 """How many receipts one transaction takes at most."""
 
@@ -82,6 +71,7 @@ class Service:
     """The use cases of notifyflow: each method runs one, reports its follow-ups, and returns its value.
 
     Args:
+        replica: A replica of the database, for lists; None without one.
         directory: The directory's file of this process; None without one.
         explain: Returns the meaning of a channel's code.
         unknown_addresses_a_minute: How many addresses unknown to the directory a namespace may submit in a minute.
@@ -91,6 +81,8 @@ class Service:
         people: The people, and tests of whether they can be reached.
         rosters: The directory, and who is on duty.
         oncall: Who is on duty, and changes of it.
+        list_source: Where lists are read.
+        lists: The lists of incidents, messages and recipients, and the charts.
     """
 
     def __init__(
@@ -98,6 +90,7 @@ class Service:
         store: Store,
         use_cases: UseCases,
         *,
+        replica: Replica | None,
         policies: Mapping[str, Policy],
         directory: Path | None,
         explain: Explain,
@@ -114,7 +107,9 @@ class Service:
             partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )
         self._submissions = Submissions(use_cases, within=store.within)
-        self.people = People(store, use_cases, self.rosters, self._submissions, policies)
+        self.list_source = ListSource(store, self._deps.clock, replica, prepare=use_cases.prepare)
+        self.lists = Lists(self.list_source, use_cases, self.rosters, step_time=self._step_time)
+        self.people = People(store, use_cases, self.rosters, self._submissions, self.list_source, policies)
         self.duty_warnings = DutyWarnings(self.rosters, self._deps, policies)
         self.rehearsals = Rehearsals(self.rosters, self._deps, policies)
         self.health = Health(store, use_cases)
@@ -131,6 +126,7 @@ class Service:
         self._receipts.begin_anew()
         self._submissions.begin_anew()
         self.rosters.begin_anew()
+        self.list_source.begin_anew()
 
     def submit(
         self,
@@ -242,44 +238,9 @@ class Service:
             raise NotFound(ref.key, ref.namespace)
         return is_settled
 
-    def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
-        """Return a page of incidents, the newest first."""
-        return self._read(lambda reads: reads.incident_list.newest(wanted, before_id=before_id, limit=limit))
-
-    def messages(self, wanted: MessageFilter, *, before: str | None, limit: int) -> MessagePage:
-        """Return a page of the message log, the newest first.
-
-        Args:
-            wanted: The filter.
-            before: The page's beginning: ``older`` of the page before it; None begins with the newest.
-            limit: How many messages at most.
-
-        Raises:
-            InvalidRequest: When ``before`` is from a page with another filter.
-        """
-        return self._read(lambda reads: reads.messages.page(wanted, before=before, limit=limit))
-
     def message(self, notification_id: str) -> LoggedMessage | None:
         """Return one message of the log, or None."""
         return self._read(lambda reads: reads.messages.find(notification_id))
-
-    def incident_list(self, wanted: IncidentFilter, *, after: ListPlace | None, limit: int) -> IncidentPage:
-        """Return a page of the list of incidents, open ones first."""
-        page = self._read(lambda reads: reads.incident_list.page(wanted, after=after, limit=limit))
-        if not any(line.chain for line in page.lines):
-            return page
-        roster, now = self.rosters.current(), self._deps.clock.now()
-        self._use_cases.prepare()
-        waiting = {line.facts.id: (line.facts, line.chain) for line in page.lines if line.chain and line.chain.next_at}
-        times: dict[str, datetime | None] = {**next_events.step_times(self._deps, waiting)}
-        times |= {each: self._step_time(each) for each in waiting.keys() - times.keys()}
-        lines = (
-            line
-            if line.chain is None
-            else replace(line, chain=replace(with_people(line.chain, roster, now), at=times.get(line.facts.id)))
-            for line in page.lines
-        )
-        return replace(page, lines=tuple(lines))
 
     def _step_time(self, incident_id: str) -> datetime | None:
         """Return when a chain goes on, as shown on the incident's page."""
@@ -320,16 +281,9 @@ class Service:
         """Return the history of an incident, by time, with the meaning of every code."""
         return timeline(status, explain=self.explain)
 
-    def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
-        """Return a page of the recipients of some namespaces' incidents (None for all), by id."""
-        since = self._deps.clock.now() - _RECENT
-        return self._read(
-            lambda reads: reads.listings.recipients(after_id=after_id, limit=limit, since=since, namespaces=namespaces)
-        )
-
     def recipient(self, recipient_id: str, namespaces: frozenset[str] | None) -> KnownRecipient | None:
         """Return a recipient with the data of some namespaces' incidents (None for all), or None."""
-        since = self._deps.clock.now() - _RECENT
+        since = self._deps.clock.now() - RECENT
         return self._read(lambda reads: reads.listings.recipient(recipient_id, since=since, namespaces=namespaces))
 
     def content_for(self, status: IncidentStatus, contact: Contact) -> Incident:
@@ -340,21 +294,6 @@ class Service:
         body = partial(operations.words, incident_id=status.facts.id, content=status.content, contact=contact, now=now)
         return use_case.run(self._deps, body).value
 
-    def charts(self, window: "Window") -> "Charts":
-        """Return the charts of a window: percentiles of durations, and the calls to each provider."""
-        from notifyflow.core.metrics.charts import charts  # with Health
-
-        now = self._deps.clock.now()
-        minutes, since = window.minutes, window.periods(now)[0]
-        durations, calls, rolled_up_at = self._read(
-            lambda reads: (
-                reads.metrics.durations(minutes, since=since),
-                reads.metrics.calls(minutes, since=since),
-                reads.metrics.rolled_up_at(),
-            )
-        )
-        return charts(window, durations, calls, rolled_up_at=rolled_up_at, now=now)
-
     def scrape(self, carried: frozenset[str]) -> Scrape:
         """Return the values of a scrape; ``carried`` are the channels with a provider."""
         from notifyflow.core.upkeep.duty_warnings import DutyWarningKind, gaps  # few processes are scraped
@@ -362,6 +301,7 @@ class Service:
         now, people = self._deps.clock.now(), self.rosters.people(self._deps.check_address)
         findings = self.duty_warnings.read(carried)
         lost = {each for each, channels in people.items() if channels.isdisjoint(carried)}
+        replica = self.list_source.state()
 
         def read(reads: Reads) -> Scrape:
             return Scrape(
@@ -380,6 +320,8 @@ class Service:
                 unreachable=len(lost | reads.scrape.unreached(sorted(people))),
                 gaps=gaps(findings, self.rosters.current().directory.schedules),
                 unreachable_on_duty=len({each.person for each in findings if each.kind is DutyWarningKind.UNREACHABLE}),
+                replica_swept_at=None if replica is None else replica.swept_at,
+                list_reads={} if replica is None else replica.reads,
             )
 
         return self._read(read)

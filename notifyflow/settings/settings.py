@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, be_url("sqlite", "postgresql")] = Field(
         default=SecretStr("sqlite:///notifyflow.db"), description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
     )
+    read_url: Annotated[SecretStr, be_url("postgresql")] | None = Field(
+        default=None, description="postgresql://USER:PASSWORD@HOST/DATABASE, a replica of the database that lists are read from"
+    )
     prepared_statements: bool = Field(
         default=True, description="off for a connection pooler that does not support prepared statements"
     )
@@ -291,6 +294,12 @@ def _contradictions(settings: Settings) -> list[Fault]:
     if settings.lease_s < least_s:
         what = f"{settings.lease_s:g} s is less than the {least_s:g} s that a send and its two transactions may take"
         faults.append(Fault(PREFIX + "LEASE_S", what, "Raise it, or lower CONNECT_TIMEOUT_S and READ_TIMEOUT_S"))
+    if settings.read_url is not None and not settings.database_url.get_secret_value().startswith("postgresql:"):
+        what = "names a replica, and the database is an SQLite file, which has none"
+        faults.append(Fault(PREFIX + "READ_URL", what, f"Unset it, or name a PostgreSQL in {PREFIX}DATABASE_URL"))
+    elif settings.read_url == settings.database_url:
+        what = f"is the same as {PREFIX}DATABASE_URL, so that it takes nothing off that server"
+        faults.append(Fault(PREFIX + "READ_URL", what, "Name a replica of it, or unset it"))
     if settings.proxy_user_header is not None and not settings.trusted_proxies:
         what = "is set, but no proxy is trusted, so that nobody could log in"
         faults.append(Fault(PREFIX + "PROXY_USER_HEADER", what, f"List the proxies in {PREFIX}TRUSTED_PROXIES, or unset it"))

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _TIMEOUT_S = 5.0
 _UPGRADE_TIMEOUT_S = 600.0
+_HASTY_TRIES = 2
 _WHOLE: ContextVar[Deadline | None] = ContextVar("notifyflow_deadline_of_the_whole_call", default=None)
 
 
@@ -39,19 +40,21 @@ class Store:
     again, the child gets a ``StorageError``.
     """
 
-    def __init__(self, database_url: str, *, pool_size: int = 10, prepares: bool = True) -> None:
+    def __init__(self, database_url: str, *, pool_size: int = 10, prepares: bool = True, is_patient: bool = True) -> None:
         """Check the URL; open nothing yet.
 
         Args:
             database_url: ``sqlite:///path`` or ``postgresql://…``.
             pool_size: How many connections a process opens at most.
             prepares: Whether a server is asked to prepare frequent statements, which some poolers do not allow.
+            is_patient: Whether a transaction is repeated until its time is up, and not only once after the same trouble.
 
         Raises:
             InvalidSettings: When the URL names no database notifyflow knows.
         """
         self._dialect = dialect_for(database_url, prepares=prepares)
         self._pool = Pool(self._dialect, pool_size)
+        self._is_patient = is_patient
         self._identity: DatabaseIdentity | None = None
 
     @property
@@ -226,6 +229,8 @@ class Store:
                 met = [*(each for each in met if each == self._code_of(error)), self._code_of(error)]
                 if len(met) == tries and deadline.left_s and not self._is_gone(error):
                     raise self._contended(deadline, error) from None
+                if len(met) == _HASTY_TRIES and not self._is_patient:
+                    raise self._unavailable(deadline, error) from None
                 trouble = error if deadline.left_s else trouble or error  # an earlier error says more than a time-out
             pause_s = pauses.draw_s()
             if deadline.left_s <= pause_s:

@@ -33,6 +33,7 @@ from notifyflow.web.delivery import acknowledge, api, callbacks
 from notifyflow.web.frame import assets, openapi, pages, problems, respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.list_requests import ListMiddleware
 from notifyflow.web.frame.openapi import LEFT_OUT
 from notifyflow.web.frame.paths import path_below
 from notifyflow.web.frame.permissions import MissingRole
@@ -97,6 +98,8 @@ def build(context: Context) -> FastAPI:
     application.add_exception_handler(RequestValidationError, _respond_invalid)
     application.state.context = context
     application.add_middleware(OuterMiddleware, notice=context.notice, is_secure=context.site.is_secure)
+    if context.list_source is not None:
+        application.add_middleware(ListMiddleware, source=context.list_source, site=context.site)
     return application
 
 

@@ -18,6 +18,7 @@ from notifyflow.core.metrics.charts import Charts, ProviderChart, Window
 from notifyflow.core.metrics.families import CallOutcome
 from notifyflow.core.metrics.system_health import COUNTED, ProviderStatus, SystemHealth
 from notifyflow.errors import Fault
+from notifyflow.service.replica import ReplicaState
 from notifyflow.web.frame import respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
@@ -95,12 +96,13 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         if same := respond.unchanged(request, user, etag):
             return same
         zone = zone_of(request)
-        system, charts = context.service.health.read(), context.service.charts(Window[window.name])
+        system, charts = context.service.health.read(), context.service.lists.charts(Window[window.name])
         broken, damaged = context.service.health.set_aside(), context.service.health.damaged(no_older_than=_DAMAGE_AGE)
         values = {
             "system": system,
             "indicators": [
                 *_indicators(system),
+                *_replica(context.service.list_source.state(), system.now),
                 _broken({(each.machine, each.row_id) for each in broken} | {(each.table, each.row_id) for each in damaged}),
                 _duty(context.service.duty_warnings.read(carried)),
                 _policies(context.service.rehearsals.hazards, context.service.rehearsals.faults(models)),
@@ -174,6 +176,19 @@ def _indicators(system: SystemHealth) -> Iterator[Indicator]:
         value=f"{open_ones} of {len(system.providers)}",
         detail="left alone, since they do not answer or refuse us",
         is_good=not open_ones,
+    )
+
+
+def _replica(state: ReplicaState | None, now: datetime) -> Iterator[Indicator]:
+    if state is None:
+        return
+    age = "not used" if state.reason or state.swept_at is None else f"{_ago(now - state.swept_at)} old"
+    unused = f"{state.reason}; the primary is read instead"
+    yield Indicator(
+        name="Replica",
+        value=age,
+        detail=unused if state.reason else "the newest sweep that it shows; lists and charts are read from it",
+        is_good=not state.reason,
     )
 
 

@@ -150,6 +150,15 @@ def test_a_lease_longer_than_a_worker_has_time_for_its_sends_is_refused() -> Non
     assert "120" in faults_of(LEASE_S="121")["LEASE_S"].what
 
 
+def test_a_replica_is_one_of_another_server_than_the_database() -> None:
+    url = "postgresql://notifyflow@db-1/pages"
+    assert "SQLite" in faults_of(READ_URL=url)["READ_URL"].what
+    assert "same" in faults_of(READ_URL=url, DATABASE_URL=url)["READ_URL"].what
+    assert "postgresql://" in faults_of(READ_URL="sqlite:///pages.db")["READ_URL"].what
+    settings = Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": url, "NOTIFYFLOW_READ_URL": url.replace("1", "2")})
+    assert settings.read_url == SecretStr("postgresql://notifyflow@db-2/pages")
+
+
 def test_printed_settings_hold_no_secret() -> None:
     shown = repr(Settings(database_url=SecretStr("postgresql://u:hunter2@host/db"), secret_key=(SecretStr(KEY),)))
     assert "hunter2" not in shown

@@ -10,7 +10,7 @@ from rich.text import Text
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.cli.frame import screen
-from notifyflow.cli.frame.connections import INFRASTRUCTURE, ConnectionTry, Tries, url_faults
+from notifyflow.cli.frame.connections import INFRASTRUCTURE, REPLICA, ConnectionTry, Tries, url_faults
 from notifyflow.cli.frame.exits import Exit
 from notifyflow.cli.frame.options import AsJson, flag
 from notifyflow.cli.frame.rehearsed import findings, people_of
@@ -115,11 +115,12 @@ def _unset(channel: Channel) -> Iterable[Fault]:
 
 def _print_json(report: Report) -> None:
     tried = {each.name: each for each in report.connections}
-    results = {name: _result(tried[name]) for name in INFRASTRUCTURE if name in tried}
+    others = (*INFRASTRUCTURE, REPLICA)
+    results = {name: _result(tried[name]) for name in others if name in tried}
     screen.print_json(
         {
             **results,
-            "providers": {name: _result(each) for name, each in tried.items() if name not in INFRASTRUCTURE},
+            "providers": {name: _result(each) for name, each in tried.items() if name not in others},
             "channels": {name: [each.name for each in channel.providers] for name, channel in report.channels.items()},
             "routes": dict(report.paging),
             "faults": [FaultDocument.of(each) for each in report.faults],

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from notifyflow.storage.store import Store
 
 INFRASTRUCTURE = ("database", "broker")
+REPLICA = "replica"
 Try: TypeAlias = Callable[[], tuple[bool | None, str]]
 _FOR_ALL = ("HTTPS_PROXY", "CA_BUNDLE", "TRUSTED_ENDPOINTS")  # a request without them could go where it should not
 
@@ -35,7 +36,7 @@ class ConnectionTry:
     """The result of one try.
 
     Attributes:
-        name: ``database``, ``broker``, or the name of a provider.
+        name: ``database``, ``broker``, ``replica``, or the name of a provider.
         is_good: Whether it can be used as it is; None if that was not tried.
         detail: What was found, why it cannot be used, or why it was not tried; never with a password or an address.
         channels: The channels that a provider carries.
@@ -48,8 +49,8 @@ class ConnectionTry:
 
     @property
     def part(self) -> str:
-        """The part of the settings that it belongs to: ``database``, ``broker`` or ``provider``."""
-        return self.name if self.name in INFRASTRUCTURE else "provider"
+        """The part of the settings that it belongs to: ``database``, ``broker``, ``replica`` or ``provider``."""
+        return self.name if self.name in (*INFRASTRUCTURE, REPLICA) else "provider"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,9 @@ class Tries:
         for name, attempt in (("database", open_database if self.makes_schema else try_database), ("broker", try_broker)):
             if not self._is_wrong(f"{name.upper()}_URL"):
                 yield ConnectionTry(name=name), partial(attempt, self.settings)
+        if self.settings.read_url is not None:
+            is_wrong = self._is_wrong("DATABASE_URL", "READ_URL")
+            yield ConnectionTry(name=REPLICA), _held_back if is_wrong else partial(try_replica, self.settings)
         for provider, carries in self._providers():
             is_wrong = self._is_wrong(*_FOR_ALL, *provider.setting_prefixes)
             yield ConnectionTry(name=provider.name, channels=carries), _held_back if is_wrong else partial(try_provider, provider)
@@ -112,13 +116,16 @@ def _held_back() -> tuple[None, str]:
 
 
 def url_faults(settings: Settings) -> Iterator[Fault]:
-    """Yield the faults of the database's and the broker's URL that show without connecting."""
-    from notifyflow.app.database import disk_faults
+    """Yield the faults of the URLs of the database, its replica and the broker that show without connecting."""
+    from notifyflow.app.clock_and_ids import DatabaseClock
+    from notifyflow.app.database import disk_faults, replica_of
     from notifyflow.engine.broker.brokers import make_broker
     from notifyflow.storage.store import Store
 
     try:
-        yield from disk_faults(settings, Store(settings.database_url.get_secret_value()))
+        store = Store(settings.database_url.get_secret_value())
+        yield from disk_faults(settings, store)
+        replica_of(settings, store, DatabaseClock(store))
     except InvalidSettings as error:
         yield from error.faults
     try:
@@ -147,6 +154,28 @@ def try_database(settings: Settings) -> tuple[bool, str]:
     finally:
         store.close()
     return True, f"{'SQLite' if store.is_embedded else 'PostgreSQL'}; its schema fits"
+
+
+def try_replica(settings: Settings) -> tuple[bool, str]:
+    """Return whether lists can be read from the replica, at least once a worker sweeps."""
+    from notifyflow.app.clock_and_ids import DatabaseClock
+    from notifyflow.app.database import replica_of
+    from notifyflow.service.replica import Unfit
+    from notifyflow.storage.store import Store
+
+    store = Store(settings.database_url.get_secret_value())
+    replica = replica_of(settings, store, DatabaseClock(store))
+    assert replica is not None  # noqa: S101 - it is tried only if it is set
+    try:
+        reason, swept_at = replica.look(), store.read(lambda reads: reads.swept_at())
+    except StorageError as error:
+        return False, f"not compared with the database: {str(error).rstrip('.')}"
+    finally:
+        replica.close()
+        store.close()
+    if reason in (Unfit.UNSWEPT, Unfit.OLD) and replica.swept_at == swept_at:
+        return True, "PostgreSQL; no worker sweeps, and until then it is not used"
+    return reason is None, f"it is not used: {reason}" if reason else "PostgreSQL; it is used for lists"
 
 
 def open_database(settings: Settings) -> tuple[bool, str]:

@@ -28,6 +28,8 @@ class Scrape:
         unreachable: How many people on the routes of the directory cannot be reached.
         gaps: Schedule to how many times within 30 days nobody is on duty; 0 for one that may have gaps.
         unreachable_on_duty: How many people who are on duty within 30 days cannot be reached.
+        replica_swept_at: The newest sweep that the replica has shown to this process; None if it has shown none.
+        list_reads: How many lists this process has read from each source; empty without a replica.
     """
 
     now: datetime
@@ -45,3 +47,5 @@ class Scrape:
     unreachable: int
     gaps: Mapping[str, int]
     unreachable_on_duty: int
+    replica_swept_at: datetime | None
+    list_reads: Mapping[str, int]

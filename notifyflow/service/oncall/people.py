@@ -24,6 +24,7 @@ from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.service.delivery.submissions import Submissions, check_submission, find_policy
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.oncall.roster import Rosters
+from notifyflow.service.replica import ListSource
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 
@@ -49,6 +50,7 @@ class People:
     Args:
         rosters: The roster in force; only users who see all namespaces see the people of its directory.
         submissions: Stores the tests.
+        list_source: Where the list is read.
         policies: The policies by name.
     """
 
@@ -58,6 +60,7 @@ class People:
         use_cases: UseCases,
         rosters: Rosters,
         submissions: Submissions,
+        list_source: ListSource,
         policies: Mapping[str, Policy],
     ) -> None:
         self._store = store
@@ -65,6 +68,7 @@ class People:
         self._deps = use_cases.deps
         self._rosters = rosters
         self._submissions = submissions
+        self._list_source = list_source
         self._policies = policies
 
     def page(self, namespaces: frozenset[str] | None, *, after: str, limit: int) -> PeoplePage:
@@ -91,7 +95,7 @@ class People:
                 after=reads.people.mark(shown[-1]) if len(ids) > limit else None,
             )
 
-        return self._read(query)
+        return self._list_source.read(query)
 
     def find(self, recipient_id: str, namespaces: frozenset[str] | None) -> Person | None:
         """Return a person with the data of some namespaces' incidents (None for all), or None if they have none."""

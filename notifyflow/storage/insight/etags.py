@@ -8,6 +8,7 @@ from peewee import JOIN, SQL, Case, Select, fn
 
 from notifyflow.core.delivery.model import Evidence, Result
 from notifyflow.core.insight.views import ETag
+from notifyflow.storage.dialects import execute
 from notifyflow.storage.session.conditions import QUEUED, RUNNING
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.session.statements import Run, Statement
@@ -68,6 +69,10 @@ _ARRIVALS = Statement(
     )
 )
 _OF_ALL = Select(columns=(SQL("concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())"),))
+_OF_REPLICA = "SELECT CASE WHEN pg_is_in_recovery() THEN concat(pg_last_wal_replay_lsn(), ' ', pg_postmaster_start_time()) END"
+_IDENTITY = """SELECT concat(s.system_identifier, ' ', d.oid) FROM pg_control_system() s, pg_database d
+    WHERE d.datname = current_database()
+"""
 
 
 class ETags(Reader):
@@ -81,6 +86,20 @@ class ETags(Reader):
         the beginning; it has another start time.
         """
         return str(self._source.scalar(_OF_ALL)) if self._source.db.for_update else None
+
+    def of_replica(self) -> str | None:
+        """Return such a text for a replica, as of its last change before now; None if the server is no replica.
+
+        Its snapshots do not name the running transactions, so that one might end without a difference. Its place in the
+        write-ahead log names all that it has replayed, which later transactions see.
+        """
+        found: str | None = execute(self._source.db, _OF_REPLICA).fetchone()[0]
+        return found
+
+    def identity(self) -> str | None:
+        """Return a text that a database of PostgreSQL shares with its replicas alone; None if the user may not read it."""
+        (may_read,) = execute(self._source.db, "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')").fetchone()
+        return str(execute(self._source.db, _IDENTITY).fetchone()[0]) if may_read else None
 
     def of(self, incident_id: str) -> ETag | None:
         """Return the etag of an incident, or None."""

@@ -146,7 +146,7 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
     def list_incidents(caller: Annotated[ApiKey, let_read], listing: Annotated[IncidentListing, Query()]) -> IncidentListResponse:
         """Return the incidents of the key's namespace, the newest first. Scope: `read`."""
         before_id = cursors.read(listing.mark, listing.cursor)
-        incidents = context.service.incidents(listing.filter(caller.namespaces), before_id=before_id, limit=listing.limit + 1)
+        incidents = context.service.lists.newest(listing.filter(caller.namespaces), before_id=before_id, limit=listing.limit + 1)
         shown = incidents[: listing.limit]
         is_last = len(incidents) == len(shown)
         return IncidentListResponse(
@@ -249,7 +249,7 @@ def _add_messages(routes: APIRouter, context: Context) -> None:
     def list_messages(caller: Annotated[ApiKey, let_read], listing: Annotated[MessageListing, Query()]) -> MessageListResponse:
         """Return the notifications of the key's namespace with their attempts, the newest first. Scope: `read`."""
         before = cursors.read(listing.mark, listing.cursor) or None
-        page = context.service.messages(listing.filter(caller.namespaces), before=before, limit=listing.limit)
+        page = context.service.lists.messages(listing.filter(caller.namespaces), before=before, limit=listing.limit)
         return MessageListResponse(
             messages=[MessageDocument.of(each) for each in page.messages],
             next_cursor=None if page.older is None else cursors.write(listing.mark, page.older),
@@ -271,7 +271,7 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
     ) -> RecipientListResponse:
         """Return all recipients of past and present incidents in the key's namespace, by id. Scope: `read`."""
         after_id = cursors.read(listing.mark, listing.cursor)
-        recipients = context.service.recipients(
+        recipients = context.service.lists.recipients(
             narrowed(caller.namespaces, listing.namespace), after_id=after_id, limit=listing.limit + 1
         )
         shown = recipients[: listing.limit]

@@ -8,6 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from notifyflow.core.accounts.keys import ApiKey, KeyScope
 from notifyflow.errors import InvalidApiKey
+from notifyflow.service import replica
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.known import tell_known
 
@@ -34,7 +35,10 @@ class Gate:
         """
         if not presented:
             raise InvalidApiKey("is missing")
-        return self._authorise(presented, self.scope)
+        key = self._authorise(presented, self.scope)
+        if (lists := replica.current()) is not None:
+            lists.note_key(key.id)
+        return key
 
     def authorise_request(self, request: Request, presented: str) -> ApiKey:
         """Return the API key that the headers of a request present, and tell the server whose request it is."""

@@ -9,6 +9,7 @@ from notifyflow.channels.base import Channel
 from notifyflow.service.accounts.access import Access
 from notifyflow.service.accounts.users import Users
 from notifyflow.service.oncall.feeds import Feeds
+from notifyflow.service.replica import ListSource
 from notifyflow.service.service import Service
 from notifyflow.web.frame.site import Site
 
@@ -25,6 +26,7 @@ class Context:
         sns: Verifies and reads the messages of SNS; None if no topic is configured.
         most_recipients: How many recipients one request may name.
         notice: A mark that every page about an incident shows.
+        list_source: Where lists are read, if that may be a replica; otherwise None.
         metrics_hosts: The networks from which the metrics are read without an API key.
     """
 
@@ -39,4 +41,5 @@ class Context:
     most_recipients: int
     version: str
     notice: str = ""
+    list_source: ListSource | None = None
     metrics_hosts: tuple[IPv4Network | IPv6Network, ...] = ()

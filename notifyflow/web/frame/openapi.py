@@ -26,6 +26,8 @@ _MEANINGS = {
 }
 LEFT_OUT = "Notifyflow-Left-Out"
 """The header that says how many rows a response lacks."""
+AS_OF = "Notifyflow-As-Of"
+"""The header that says how old a list is that came from a replica."""
 SHOWN: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Successful Response",
@@ -35,7 +37,12 @@ SHOWN: dict[int | str, dict[str, Any]] = {
                 "`notifyflow status --broken` and the page Health name them.",
                 "required": False,
                 "schema": {"type": "integer", "minimum": 1},
-            }
+            },
+            AS_OF: {
+                "description": "The time that a list shows, at most 30 seconds ago, if it was read from a replica.",
+                "required": False,
+                "schema": {"type": "string", "format": "date-time"},
+            },
         },
     }
 }

@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from notifyflow.core.accounts.users import CurrentUser, Role, form_token, is_form_token
 from notifyflow.errors import NotLoggedIn
 from notifyflow.log import get_logger
+from notifyflow.service import replica
 from notifyflow.web.frame.body import Body
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.known import tell_known
@@ -100,6 +101,9 @@ class RequireRole:
             _log.warning("web.visitor_refused", why="role")
             raise MissingRole(browser.user, self.role)
         tell_known(request.scope, f"user {browser.user.name}")
+        if (lists := replica.current()) is not None:
+            lists.is_of_user = True
+            lists.may_lag = request.method in _SAFE and not self._context.site.has_changed(request)
         if request.method not in _SAFE:
             await read_form(request, browser)
         return browser.user

@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from notifyflow.core.accounts.users import CurrentUser
 from notifyflow.core.insight.left_out import sentence
 from notifyflow.core.insight.times import Times
+from notifyflow.service import replica
 from notifyflow.storage.insight.left_out import collected
 from notifyflow.web.frame import assets, pages
 from notifyflow.web.frame.context import Context
@@ -55,14 +56,15 @@ def live(*, is_moving: bool) -> Live:
     return Live.MOVING if is_moving else Live.WATCHING
 
 
-def etag(context: Context, *, with_time: bool = False) -> str | None:
+def etag(context: Context, *, with_time: bool = False, is_list: bool = False) -> str | None:
     """Return a text that differs after any change, so that an unchanged page need not be made; None if there is no such text.
 
     Args:
         context: The services.
         with_time: Whether the page also changes with time alone: it shows ages, or who is on duty.
+        is_list: Whether the page is a list, which a replica may show.
     """
-    found = context.service.etag_of_all()
+    found = context.service.lists.etag() if is_list else context.service.etag_of_all()
     return f"{found} {int(context.service.now().timestamp()) // _STEP_S}" if found and with_time else found
 
 
@@ -165,6 +167,7 @@ def context_of(request: Request) -> Context:
 def _frame(request: Request, browser: BrowserSession) -> Mapping[str, Any]:
     """Return the values that every page has."""
     zone = zone_of(request)
+    times = Times(zone, context_of(request).service.now())
     return {
         "root": root_of(request),
         "csrf": browser.csrf,
@@ -174,8 +177,16 @@ def _frame(request: Request, browser: BrowserSession) -> Mapping[str, Any]:
         "asset": assets.address,
         "notice": context_of(request).notice,
         "zone": zone,
-        "written": Times(zone, context_of(request).service.now()),
+        "written": times,
+        "as_of": _as_of(times),
     }
+
+
+def _as_of(times: Times) -> str:
+    """Return the time that a list from a replica shows, if that is some seconds ago; otherwise an empty text."""
+    lists = replica.current()
+    as_of = None if lists is None else lists.late_as_of
+    return "" if as_of is None else times.brief(as_of)
 
 
 def _with_key(request: Request, response: Response) -> Response:

@@ -19,6 +19,7 @@ _SESSION = "notifyflow-session"
 _FORM = "notifyflow-form"
 _DEVICE = "notifyflow-device"
 _DEVICE_FOR_S = 365 * 24 * 3600
+_CHANGED = "notifyflow-changed"
 _SITES = frozenset({"same-origin", "none"})
 _PORTS = {"http": "80", "https": "443"}
 _HOME_PREFIX = 64
@@ -69,6 +70,14 @@ class Site:
     def keep_form_key(self, request: Request, response: Response, key: str) -> None:
         """Let the browser keep the key of its forms, until it is closed."""
         self._set(request, response, _FORM, key, max_age_s=None)
+
+    def has_changed(self, request: Request) -> bool:
+        """Return whether the browser has changed something a short while ago."""
+        return self._name(_CHANGED, request) in request.cookies
+
+    def keep_change(self, request: Request, response: Response, *, for_s: int) -> None:
+        """Let the browser keep for a while that it has changed something."""
+        self._set(request, response, _CHANGED, "1", max_age_s=for_s)
 
     def drop_login(self, request: Request, response: Response) -> None:
         """Let the browser forget a session."""

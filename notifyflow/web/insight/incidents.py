@@ -39,11 +39,11 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         search = searches.read_valid(IncidentListing, request.query_params, zone)
         times = Times(zone, context.service.now())
         place = _place(search, request.query_params.get("cursor"))
-        etag = respond.etag(context, with_time=True)
+        etag = respond.etag(context, with_time=True, is_list=True)
         if same := respond.unchanged(request, user, etag):
             return same
         wanted = search.listing.filter(user.namespaces)
-        found = context.service.incident_list(wanted, after=place, limit=search.listing.limit)
+        found = context.service.lists.incidents(wanted, after=place, limit=search.listing.limit)
         values = {
             "search": search,
             "has_details": not search.fields.keys() <= {"text", "state"},

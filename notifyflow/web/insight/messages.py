@@ -47,10 +47,10 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     def show(user: Annotated[CurrentUser, let_view], request: Request) -> Response:
         search, cursor = _read(request), request.query_params.get("cursor")
         before = cursors.read(search.listing.mark, cursor) or None
-        etag = respond.etag(context)
+        etag = respond.etag(context, is_list=True)
         if same := respond.unchanged(request, user, etag):
             return same
-        page = context.service.messages(search.listing.filter(user.namespaces), before=before, limit=search.listing.limit)
+        page = context.service.lists.messages(search.listing.filter(user.namespaces), before=before, limit=search.listing.limit)
         values = _values(context, user, search, page) | {"is_older": cursor is not None}
         return respond.page(request, user, "messages.html", values, etag=etag)
 
@@ -59,7 +59,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         search = _read(request)
         wanted = search.listing.filter(user.namespaces)
         _log.info("web.messages_exported", user_id=user.user_id, fields=sorted(search.fields))
-        chunks = _chunks(lambda before: context.service.messages(wanted, before=before, limit=_IN_A_CHUNK))
+        chunks = _chunks(lambda before: context.service.lists.messages(wanted, before=before, limit=_IN_A_CHUNK))
         headers = {"Content-Disposition": 'attachment; filename="notifyflow-messages.csv"'}
         return StreamingResponse(bulkhead.pages.stream(chunks), media_type="text/csv; charset=utf-8", headers=headers)
 

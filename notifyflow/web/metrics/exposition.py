@@ -51,9 +51,19 @@ GAUGES = {
         "People who are on duty in a schedule within 30 days and cannot be reached, if only for one severity.",
         (),
     ),
+    "notifyflow_replica_timestamp_seconds": (
+        "When the newest sweep was that the replica has shown to this process; 0 if it has shown none. Absent without a replica.",
+        (),
+    ),
     "notifyflow_build_info": ("The version of notifyflow.", ("version",)),
 }
 """The name of each gauge, with its meaning and its labels."""
+LIST_READS = Family(
+    name="notifyflow_list_reads",
+    meaning="Lists that this process has read since its start, from the primary and from the replica. Absent without a replica.",
+    labels=("source",),
+)
+"""The only metric that a process counts by itself: rows are written on the primary, which a list is to leave alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # a registry tells collectors apart by identity
@@ -93,6 +103,7 @@ def _families(scraped: Scrape, zeros: Iterable[Key], providers: Iterable[tuple[s
     for family in FAMILIES.values():
         yield _histogram(family, rows[family.name]) if family.bounds_s else _counter(family, rows[family.name])
     yield from _gauges(scraped, providers, version)
+    yield _counter(LIST_READS, {(source,): MetricValue(count=count) for source, count in scraped.list_reads.items()})
 
 
 def _counter(family: Family, rows: dict[tuple[str, ...], MetricValue]) -> Metric:
@@ -137,6 +148,7 @@ def _gauges(scraped: Scrape, providers: Iterable[tuple[str, str]], version: str)
         "notifyflow_unreachable_people": {(): scraped.unreachable},
         "notifyflow_oncall_gaps": {(schedule,): count for schedule, count in scraped.gaps.items()},
         "notifyflow_oncall_unreachable_people": {(): scraped.unreachable_on_duty},
+        "notifyflow_replica_timestamp_seconds": {(): _seconds(scraped.replica_swept_at)} if scraped.list_reads else {},
         "notifyflow_build_info": {(version,): 1},
     }
     for name, rows in values.items():

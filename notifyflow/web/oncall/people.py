@@ -142,7 +142,7 @@ def _test(context: Context, user: CurrentUser, request: Request, recipient_id: s
 
 
 def _list(context: Context, user: CurrentUser, request: Request, after: str) -> Response:
-    etag = respond.etag(context, with_time=True)
+    etag = respond.etag(context, with_time=True, is_list=True)
     if same := respond.unchanged(request, user, etag):
         return same
     page = context.service.people.page(user.namespaces, after=after, limit=_ON_A_PAGE)

@@ -97,10 +97,10 @@ def test_a_process_that_delivers_makes_figures_of_what_it_does(database_url: str
         flow.wait("a", timeout_s=10)
 
         def accepted() -> int:
-            course = flow._service.charts(Window.HOUR).accepted.get(Severity.CRITICAL)
+            course = flow._service.lists.charts(Window.HOUR).accepted.get(Severity.CRITICAL)
             return course.whole.count if course else 0
 
         wait_until(lambda: accepted() == 1)
-        (called,) = flow._service.charts(Window.DAY).providers
+        (called,) = flow._service.lists.charts(Window.DAY).providers
         assert (called.channel, called.made, called.success, called.took.count) == ("email", 1, 1.0, 1)
     assert stored(store)["notifyflow_incident_events", "opened", "CRITICAL"] == 1

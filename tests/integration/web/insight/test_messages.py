@@ -45,7 +45,7 @@ class System:
         recipient = a_recipient(who, email=ADDRESS)
         incident = Incident(key=key, title=title, severity=Severity.ERROR)
         notify(self.flow._deps, incident, [recipient], policy=DEFAULT, namespace=namespace)
-        return self.flow._service.messages(MessageFilter(), before=None, limit=1).messages[0].facts.id
+        return self.flow._service.lists.messages(MessageFilter(), before=None, limit=1).messages[0].facts.id
 
     def send(self, **outcome: Any) -> None:
         """Send all mails that are due."""
@@ -247,14 +247,14 @@ def test_an_export_is_read_and_sent_chunk_by_chunk(system: System, monkeypatch: 
     for number in range(5):
         system.page(f"db-{number}")
     reads: list[int] = []
-    read = system.flow._service.messages
+    read = system.flow._service.lists.messages
 
     def counted(wanted: MessageFilter, *, before: str | None, limit: int) -> Any:
         found = read(wanted, before=before, limit=limit)
         reads.append(len(found.messages))
         return found
 
-    monkeypatch.setattr(system.flow._service, "messages", counted)
+    monkeypatch.setattr(system.flow._service.lists, "messages", counted)
     browser = system.visit()
     chunks = chunks_of(browser, "/messages.csv")
     assert reads == [2, 2, 1]

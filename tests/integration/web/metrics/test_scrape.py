@@ -15,7 +15,7 @@ from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.metrics.families import FAMILIES
 from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.testing import Driver
-from notifyflow.web.metrics.exposition import GAUGES
+from notifyflow.web.metrics.exposition import GAUGES, LIST_READS
 from tests.asgi import Client
 
 DOCS = Path(__file__).parents[4] / "docs"
@@ -160,7 +160,7 @@ def test_openmetrics_is_shown_to_those_who_accept_it(client: Client) -> None:
     assert plain.headers["content-type"].startswith("text/plain; version=")
     response = client.request("GET", "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-    assert {family.name for family in read_openmetrics(response.text)} == {*FAMILIES, *GAUGES}
+    assert {family.name for family in read_openmetrics(response.text)} == {*FAMILIES, *GAUGES, LIST_READS.name}
 
 
 def test_only_listed_hosts_and_keys_for_the_metrics_are_admitted(driver: Driver) -> None:
@@ -180,7 +180,8 @@ def test_the_reference_lists_every_metric_with_its_labels() -> None:
     page = (DOCS / "how-to/monitor.rst").read_text(encoding="utf-8")
     rows = re.findall(r"^   \* - ``(notifyflow_\w+)``\n     -(.*)\n", page, re.MULTILINE)
     listed = {name: tuple(re.findall(r"``(\w+)``", labels)) for name, labels in rows}
-    shown = {name if family.bounds_s else f"{name}_total": family.labels for name, family in FAMILIES.items()}
+    families = (*FAMILIES.values(), LIST_READS)
+    shown = {each.name if each.bounds_s else f"{each.name}_total": each.labels for each in families}
     assert listed == shown | {name: labels for name, (_, labels) in GAUGES.items()}
 
 
