@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.bench import awaiting, halfopen, hostile, limits, pages, pooler, receipts
+from tests.bench import awaiting, halfopen, hostile, limits, pages, pooler, receipts, replica
 from tests.bench.cells import page as cells
 from tests.bench.database import page as database
 from tests.bench.storm import page as storm
@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, Callable[[], int]] = {
     "awaiting": awaiting.main,
     "pages": pages.main,
     "pooler": pooler.main,
+    "replica": replica.main,
     "storm": storm.main,
     "database": database.main,
     "cells": cells.main,
