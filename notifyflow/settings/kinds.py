@@ -37,7 +37,8 @@ def be_url(*schemes: str) -> BeforeValidator:
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         try:
             parts = urlsplit(text)
-            parts.port  # noqa: B018 - raises if it is not a number
+            if parts.scheme != "postgresql":  # which may name several servers, each with a port; the dialect checks them
+                parts.port  # noqa: B018 - raises if it is not a number
         except ValueError:
             raise ValueError("is not a URL") from None
         if parts.scheme not in schemes:

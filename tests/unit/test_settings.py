@@ -24,6 +24,12 @@ def test_with_nothing_set_it_runs_on_one_file_inside_one_process() -> None:
     assert settings.is_embedded
 
 
+def test_a_database_url_may_name_several_servers_each_with_its_port():
+    url = "postgresql://notifyflow@db-1:5432,db-2:5433/notifyflow?target_session_attrs=read-write"
+    settings = Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": url})
+    assert settings.database_url.get_secret_value() == url
+
+
 def test_the_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFYFLOW_NOTICE", "drill")
     assert Settings().notice == "drill"
