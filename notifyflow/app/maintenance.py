@@ -1,13 +1,16 @@
 """Maintenance of the stored rows: check them, prune old ones, adopt a copied database, forget a person."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from notifyflow.app.database import Database
 from notifyflow.core import text
+from notifyflow.core.upkeep import lost
 from notifyflow.core.upkeep.audit import Finding
+from notifyflow.core.upkeep.lost import Mention
 from notifyflow.errors import Fault, InvalidAge
 from notifyflow.pipeline import users
 from notifyflow.pipeline.oncall import overrides
@@ -21,6 +24,7 @@ from notifyflow.storage.upkeep.forgetting import Forgotten
 from notifyflow.storage.upkeep.pruning import Pruned, PruneStep
 
 _YOUNGEST = timedelta(days=1)
+_LINES_AT_A_TIME = 10_000
 _START = (datetime(1970, 1, 1, tzinfo=UTC), "")
 
 
@@ -37,6 +41,18 @@ class Checked:
     done: int
     total: int
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """What lines name, and the database lacks.
+
+    Attributes:
+        old: How often the lines name a row that a prune may have deleted; these are not judged.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    old: int = 0
 
 
 class Maintenance:
@@ -117,6 +133,38 @@ class Maintenance:
             yield Checked(done=done, total=max(done, total), findings=audited.findings)
             if not after_id:
                 return
+
+    def find_lost(self, lines: Iterable[str], *, kept_for: timedelta | None = None) -> Lost:
+        """Find what log lines, or the notes of a caller, show to have been stored, and the database lacks.
+
+        Args:
+            lines: Lines that name rows, as ours do, in any format; or ids of incidents alone.
+            kept_for: How long resolved incidents are kept at least; what is older may have been pruned, and is not judged. None
+                for a day, the shortest time that ``prune`` takes.
+
+        Raises:
+            StorageUnavailable: When the database does not answer.
+        """
+        now, kept_for = self._ready().clock.now(), kept_for or _YOUNGEST
+        gone: dict[str, Mention] = {}
+        undone: dict[Mention, None] = {}
+        old = 0
+        remaining = iter(lines)
+        while chunk := list(islice(remaining, _LINES_AT_A_TIME)):
+            named = [each for line in chunk for each in lost.mentions(line)]
+            certain = [each for each in named if lost.is_certain(each.row_id, now=now, kept_for=kept_for)]
+            old += len(named) - len(certain)
+            found = self._store.read(lambda reads, some=certain: reads.audits.lacking(some))  # type: ignore[misc]
+            gone = {each.row_id: each for each in reversed(found.gone)} | gone
+            undone |= dict.fromkeys(found.undone)
+        unmatched = self._store.read(lambda reads: reads.audits.unmatched_attempts(since=now - kept_for))
+        strange = {
+            attempt_id: provider
+            for attempt_id, provider in unmatched.items()
+            if attempt_id not in gone and lost.is_certain(attempt_id, now=now, kept_for=kept_for)
+        }
+        found_by_receipts = [lost.unmatched(attempt_id, provider) for attempt_id, provider in strange.items()]
+        return Lost(findings=(*lost.findings(gone, undone), *found_by_receipts), old=old)
 
     def prune(self, older_than: timedelta, *, is_dry_run: bool = False) -> Iterator[Pruned]:
         """Delete incidents that were resolved long ago, in small transactions with pauses, so that delivery goes on.

@@ -171,6 +171,8 @@ class Recorder:
                     reason=recording.outcome.reason,
                     took_s=round(each.took.total_seconds(), 3),
                 )
+            case Fenced(is_gone=True):
+                _log.error("engine.attempt_lost", **ids, see="notifyflow check --log")
             case Fenced():
                 _log.warning("engine.attempt_fenced", **ids)
             case _Unsure():

@@ -12,7 +12,7 @@ from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.delivery.sweep import unring
-from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, Recall
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, MovedIncident, Recall
 from notifyflow.storage.delivery.work import Due
 
 _log = get_logger("notifyflow.engine")
@@ -53,12 +53,13 @@ class Reporter:
         self._recalling = recalling
 
     def report(self, follow_ups: FollowUps) -> tuple[Due, ...]:
-        """Log failures and ring for due notifications.
+        """Log what has happened, and ring for due notifications.
 
         Returns:
             The notifications that could not be rung for, usually none. Their rows are no longer marked as rung, so that
             the next sweep of any process finds them.
         """
+        _log_changes(follow_ups.changes)
         for row in follow_ups.failed:
             _log.warning(
                 "engine.notification_failed",
@@ -127,6 +128,11 @@ class Reporter:
         if unrung:
             with suppress(StorageError):
                 unring(self._deps, [each.notification_id for each in unrung])
+
+
+def _log_changes(changes: Iterable[MovedIncident]) -> None:
+    for change in changes:
+        _log.info("engine.incident_changed", incident_id=change.incident_id, change=change.event, version=change.version)
 
 
 def _report_circuit(health: ProviderHealth) -> None:

@@ -102,11 +102,17 @@ class IllegalMove(NotifyflowError):
 
 
 class Fenced(NotifyflowError):
-    """Raised when an attempt is recorded without its lease."""
+    """Raised when an attempt is recorded without its lease.
 
-    def __init__(self, attempt_id: str) -> None:
-        super().__init__(f"the lease of attempt {attempt_id} has expired; its result is recorded as in doubt")
+    Attributes:
+        is_gone: Whether its row is gone: the database has lost commits.
+    """
+
+    def __init__(self, attempt_id: str, *, is_gone: bool = False) -> None:
+        is_over = f"the lease of attempt {attempt_id} has expired; its result is recorded as in doubt"
+        super().__init__(f"attempt {attempt_id} has no row any more" if is_gone else is_over)
         self.attempt_id = attempt_id
+        self.is_gone = is_gone
 
 
 class IdempotencyMismatch(NotifyflowError):

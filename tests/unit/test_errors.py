@@ -36,6 +36,7 @@ FAULT = Fault("recipients[2].phone", "'+1…' is not a number", "Give one in int
         ),
         (errors.StaleRow("notification", "n1"), "notification n1 was moved by another process"),
         (errors.Fenced("a1"), "the lease of attempt a1 has expired; "),
+        (errors.Fenced("a1", is_gone=True), "attempt a1 has no row any more"),
         (errors.ProgramMissing("dot", "Install Graphviz"), "the program 'dot' is not installed. Install Graphviz."),
         (errors.PortUnavailable(8080, "in use"), "nothing can listen on port 8080: in use. "),
         (errors.ProviderError("busy"), "busy"),

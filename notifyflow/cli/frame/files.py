@@ -1,6 +1,8 @@
-"""Reads incident files: JSON with its recipients inside, or in a second file; reports the faults of both at once."""
+"""Reads incident files: JSON with its recipients inside, or in a second file; reports the faults of both at once. Reads logs."""
 
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +39,18 @@ def _add(submission: Submission, recipients_file: str) -> Submission:
     except InvalidIncident as error:
         lost = tuple(Fault("--recipients", f"{recipients_file}: {fault.what}", fault.remedy) for fault in error.faults)
         return replace(submission, unread=(*submission.unread, *lost))
+
+
+def lines(names: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of files one after the other (``-`` is standard input); what is not UTF-8 is replaced."""
+    for name in names:
+        try:
+            with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
+                yield from (line.decode(errors="replace") for line in file)
+        except OSError as error:
+            raise _unreadable(
+                name, f"cannot be read: {error.strerror}", "Name a file that exists and that you may read"
+            ) from None
 
 
 def text(name: str) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 import notifyflow
-from notifyflow.cli.frame import completion, screen
+from notifyflow.cli.frame import completion, files, screen
 from notifyflow.cli.frame.exits import Exit
 from notifyflow.cli.frame.options import AsJson, as_options, flag, span_option
 from notifyflow.core.insight.list_documents import FindingDocument
@@ -20,6 +20,8 @@ from notifyflow.core.upkeep.audit import Finding
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from notifyflow.app.maintenance import Lost
+
 app = typer.Typer()
 _QUARANTINED = (
     "Nothing is sent for them until you run `notifyflow db adopt` with `--release`, which continues them, or `--resolve`."
@@ -27,8 +29,22 @@ _QUARANTINED = (
 
 
 @app.command()
-def check(as_json: AsJson = False) -> None:
+def check(
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--log", metavar="FILE", help="A log of yours: find what it names and the database lacks.", show_default=False
+        ),
+    ] = None,
+    kept_for: Annotated[
+        timedelta | None,
+        span_option(help="With --log: how long your prune keeps what is resolved; older rows are not judged.", default="1d"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Check the database: that all stored rows are consistent; exit 0 only if they are and nothing is quarantined."""
+    from notifyflow.app.maintenance import Lost  # with this command only
+
     done, count, findings = 0, 0, []
     with notifyflow.NotifyFlow.from_env() as flow, _bar() as (bar, task):
         for checked in flow.maintenance.check():
@@ -39,6 +55,11 @@ def check(as_json: AsJson = False) -> None:
             else:
                 _show(checked.findings)
         quarantined = flow.maintenance.quarantined_count()
+        lost = flow.maintenance.find_lost(files.lines(log), kept_for=kept_for) if log else Lost()
+    count += len(lost.findings)
+    findings += [FindingDocument.of(each) for each in lost.findings]
+    if not as_json:
+        _show_lost(lost)
     checked_count = quantity(done, "incident")
     if as_json:
         screen.print_json({"incidents": done, "findings": findings, "quarantined": quarantined})
@@ -96,6 +117,13 @@ def forget(
         raise typer.Exit(Exit.FAILED)
     if not as_json:
         screen.out.print(f"Removed from {quantity(forgotten.incidents, 'incident')}.")
+
+
+def _show_lost(lost: "Lost") -> None:
+    _show(lost.findings)
+    if lost.old:
+        what = f"{quantity(lost.old, 'mention')} of older rows, which may have been pruned, not judged; see --kept-for."
+        screen.out.print(Text(f"· {what}"), soft_wrap=True)
 
 
 def _show(findings: tuple[Finding, ...]) -> None:

@@ -76,6 +76,7 @@ class Rule(StrEnum):
     )
     SET_ASIDE = "set_aside", "No row is set aside because it is damaged."
     DOUBT = "doubt", "A doubt is recorded for every message that may have been sent twice."
+    LOST = "lost", "Whatever a log given with ``--log`` names is stored."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class Finding:
 
     Attributes:
         rule: The invariant.
-        machine: ``incident``, ``escalation``, ``notification`` or ``step``.
+        machine: ``incident``, ``escalation``, ``notification`` or ``step``; ``attempt`` for one that a log names.
         what: What is wrong: the rest of a sentence that begins with the row, without its full stop.
     """
 

@@ -179,19 +179,19 @@ def _lock(tx: Transaction, lease: Lease) -> tuple[EscalationFacts, NotificationF
     """Lock the rows of an attempt.
 
     Raises:
-        Fenced: When its lease is over, or it is gone, since the database is an older copy.
+        Fenced: When its lease is over, or it is gone: the database is an older copy, or a standby that lacked it was promoted.
         _RecordedBefore: When an earlier call recorded it.
     """
-    if tx.ledger.notifications.is_stored(lease.ref.notification_id):
-        escalation, row = decisions.lock(tx, lease.ref)
-        for attempt in row.attempts:
-            if (attempt.id, attempt.token) != (lease.attempt_id, lease.token):  # an expired lease has no token
-                continue
-            if attempt.state is AttemptState.RUNNING:
-                return escalation, row, attempt
-            if lease.unsure is not None:
-                raise _RecordedBefore(lease.unsure)
-    raise Fenced(lease.attempt_id)
+    if not tx.ledger.notifications.is_stored(lease.ref.notification_id):
+        raise Fenced(lease.attempt_id, is_gone=True)
+    escalation, row = decisions.lock(tx, lease.ref)
+    attempt = next((each for each in row.attempts if each.id == lease.attempt_id), None)
+    if attempt is not None and attempt.token == lease.token:  # an expired lease has no token
+        if attempt.state is AttemptState.RUNNING:
+            return escalation, row, attempt
+        if lease.unsure is not None:
+            raise _RecordedBefore(lease.unsure)
+    raise Fenced(lease.attempt_id, is_gone=attempt is None)
 
 
 _RECORD = SetUseCase("record", _load_recordings, _record, blames=lambda recording: ("attempt", recording.lease.attempt_id))

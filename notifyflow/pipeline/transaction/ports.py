@@ -164,6 +164,14 @@ class Recall:
     provider_ref: str
 
 
+class MovedIncident(NamedTuple):
+    """An event of an incident, as the transition log has it under the incident's version."""
+
+    incident_id: str
+    event: str
+    version: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowUps:
     """The follow-ups of a transaction; the caller reports them.
@@ -174,6 +182,7 @@ class FollowUps:
         critical: Escalations that became critical failures; the caller logs each at ERROR.
         health_updates: Providers whose circuit opened or closed; the caller logs each.
         outages: Outages that this sweep ended; the caller logs each.
+        changes: Incidents that were opened or changed; the caller logs each.
         recalls: Attempts to stop on their way; the caller recalls those whose provider can.
         broken: Errors from damaged rows or bugs of ours; the caller logs each at ERROR.
         set_aside: Damaged rows that were set aside; the caller logs each at ERROR.
@@ -186,6 +195,7 @@ class FollowUps:
     health_updates: tuple[ProviderHealth, ...] = ()
     outages: tuple[Outage, ...] = ()
     recalls: tuple[Recall, ...] = ()
+    changes: tuple[MovedIncident, ...] = ()
     broken: tuple[Exception, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     cut_short: BaseException | None = None
@@ -198,6 +208,7 @@ class FollowUps:
             health_updates=self.health_updates + other.health_updates,
             outages=self.outages + other.outages,
             recalls=self.recalls + other.recalls,
+            changes=self.changes + other.changes,
             broken=self.broken + other.broken,
             set_aside=self.set_aside + other.set_aside,
             cut_short=self.cut_short or other.cut_short,

@@ -14,7 +14,7 @@ from notifyflow.core.delivery.model import AttemptState, EscalationState, Incide
 from notifyflow.core.delivery.series import Left
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.limits.provider_health import ProviderHealth
-from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, Recall
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, MovedIncident, Recall
 from notifyflow.storage.ledger import Due, Ledger
 
 _RECALLED_WITHIN = timedelta(minutes=10)
@@ -74,6 +74,7 @@ class Transaction:
             critical=tuple(self.critical),
             health_updates=tuple(self.health_updates),
             recalls=tuple(self.recalls),
+            changes=tuple(MovedIncident(facts.id, event, facts.version) for facts, event, _ in self.incident_events),
         )
 
     def update_incident(self, before: IncidentFacts, update: IncidentUpdate, **detail: str) -> IncidentFacts:

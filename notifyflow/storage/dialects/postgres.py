@@ -13,6 +13,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.datetime import TimestamptzLoader
 
 from notifyflow.errors import StorageUnavailable
+from notifyflow.log import get_logger
 from notifyflow.storage.dialects import postgres_url
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.dialects.dialect import (
@@ -26,8 +27,15 @@ from notifyflow.storage.dialects.dialect import (
 )
 from notifyflow.storage.tables.fields import read_instant
 
+_log = get_logger("notifyflow.storage")
+
 _SET_UP = "SELECT pg_catalog.set_config('timezone', 'UTC', false)"
 """The session's only setting: a pooler may run each transaction in another session, and restores only the time zone there."""
+_TIMELINE = """
+    CASE WHEN pg_catalog.pg_is_in_recovery() THEN ''
+    ELSE pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) END
+"""
+"""The first part of a WAL file's name, which changes when a standby is promoted."""
 
 # A process frozen in a transaction keeps its locks for 10 s; after that, none of our calls has time left to commit.
 _LIMITS = "SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -187,6 +195,8 @@ class Postgres(Dialect):
         self._url = url
         self._place = postgres_url.check(url)
         self._prepare_after = _PREPARE_AFTER if prepares else None
+        self._set_up = f"{_SET_UP}, {_TIMELINE}"
+        self._timeline = ""
 
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Connect; a dead server is noticed by unacknowledged packets (libpq: tcp_user_timeout)."""
@@ -206,11 +216,25 @@ class Postgres(Dialect):
         db.deadline = deadline
         db.connect()
         try:
-            execute(db, _SET_UP)
+            self._begin_session(db)
         except BaseException:
             db.close()
             raise
         return db
+
+    def _begin_session(self, db: peewee.Database) -> None:
+        """Set the session up, and log it if the server was promoted since the last connection."""
+        try:
+            _, *timeline = execute(db, self._set_up).fetchone()
+        except peewee.PeeweeException as error:
+            if self.classify(error) is Trouble.GONE:
+                raise
+            self._set_up = _SET_UP  # what only speaks like PostgreSQL may have no such functions
+            execute(db, _SET_UP)
+            timeline = []
+        before, self._timeline = self._timeline, "".join(timeline) or self._timeline
+        if before not in ("", self._timeline):
+            _log.error("storage.server_promoted", timeline=self._timeline, before=before, see="notifyflow check --log")
 
     def still_opening(self) -> peewee.PeeweeException:
         """Return the error that connecting would raise."""

@@ -13,11 +13,21 @@ from peewee import SQL, IntegerField, PeeweeException, Tuple, fn
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
 from notifyflow.core.upkeep import audit
 from notifyflow.core.upkeep.audit import Finding, Round, Rule
+from notifyflow.core.upkeep.lost import Mention
 from notifyflow.storage.delivery.set_aside import SetAsideReads
 from notifyflow.storage.delivery.steps import StepReads
 from notifyflow.storage.session.rows import BY_ID, NOTIFICATIONS_OF, Reader
 from notifyflow.storage.session.statements import Statement, finds
-from notifyflow.storage.tables import CriticalRow, EscalationRow, IncidentRow, NotificationRow, StepRow, TransitionRow
+from notifyflow.storage.tables import (
+    AttemptRow,
+    CriticalRow,
+    EscalationRow,
+    IncidentRow,
+    NotificationRow,
+    ReceiptRow,
+    StepRow,
+    TransitionRow,
+)
 from notifyflow.storage.upkeep.adoption import Adopted
 
 T = TypeVar("T")
@@ -47,6 +57,24 @@ _LINES = Statement(
         TransitionRow.select(*(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__))
         .where(param.any_of(TransitionRow.row_id))
         .order_by(TransitionRow.id)
+    )
+)
+
+
+def _stored(model: Any) -> Statement:
+    """Build the search for which of some rows are stored."""
+    return Statement(lambda param: model.select(model.id).where(param.any_of(model.id)))
+
+
+_STORED = {
+    "incident": _stored(IncidentRow),
+    "escalation": _stored(EscalationRow),
+    "notification": _stored(NotificationRow),
+    "attempt": _stored(AttemptRow),
+}
+_MOVES = Statement(
+    lambda param: TransitionRow.select(TransitionRow.row_id, TransitionRow.version, TransitionRow.event).where(
+        param.any_of(TransitionRow.row_id)
     )
 )
 _LINKS = Statement(
@@ -89,6 +117,13 @@ class Audited:
     findings: tuple[Finding, ...]
 
 
+class Lacking(NamedTuple):
+    """What is named somewhere and not stored: rows, and moves of incidents that are stored."""
+
+    gone: tuple[Mention, ...]
+    undone: tuple[Mention, ...]
+
+
 class _Chained(NamedTuple):
     """An incident's steps, and their log."""
 
@@ -109,6 +144,29 @@ class Audits(Reader):
         query = IncidentRow.select(IncidentRow.id).where(IncidentRow.is_operations, IncidentRow.state != SQL("'RESOLVED'"))
         ids = [row["id"] for row in self._source.rows(query.order_by(IncidentRow.id))]
         return tuple(audit.check_operations(ids))
+
+    def lacking(self, named: Sequence[Mention]) -> Lacking:
+        """Return which of some rows, and of their moves, are not stored."""
+        stored = {
+            str(row["id"])
+            for kind, statement in _STORED.items()
+            if (wanted := sorted({each.row_id for each in named if each.kind == kind}))
+            for row in self._source.rows(statement(wanted))
+        }
+        moved = [each for each in named if each.change and each.row_id in stored]
+        rows = self._source.rows(_MOVES(sorted({each.row_id for each in moved}))) if moved else ()
+        logged = {(row["row_id"], row["version"], row["event"]) for row in rows}
+        return Lacking(
+            gone=tuple(each for each in named if each.row_id not in stored),
+            undone=tuple(each for each in moved if (each.row_id, each.version, each.change) not in logged),
+        )
+
+    def unmatched_attempts(self, *, since: datetime) -> Mapping[str, str]:
+        """Return the attempts, with their providers, of which genuine receipts tell and no row has been found."""
+        query = ReceiptRow.select(ReceiptRow.attempt_id, ReceiptRow.provider).where(
+            ReceiptRow.state == SQL("'foreign'"), ReceiptRow.received_at > since, ReceiptRow.attempt_id.is_null(False)
+        )
+        return {row["attempt_id"]: row["provider"] for row in self._source.rows(query)}
 
     def page(self, after_id: str, *, now: datetime, limit: int = _INCIDENTS_A_PAGE) -> Audited:
         """Check the next incidents, by id, with all their rows.

@@ -523,6 +523,20 @@ def test_who_lost_the_lease_records_nothing(scene: Scene) -> None:
     assert scene.attempt().is_doubted
 
 
+def test_an_attempt_whose_row_is_gone_is_reported_with_what_became_of_it(scene: Scene) -> None:
+    """As when a standby was promoted that had not received it."""
+
+    def lose(_message: object) -> None:
+        scene.deps.transactions.run(lambda ledger: ledger.attempts._unit.db.execute_sql("DELETE FROM notifyflow_attempt"))
+
+    scene.provider.script.append(lose)
+    with capture_logs() as lines:
+        scene.deliverer.deliver("email", scene.notify("ada")[:1])
+    (lost,) = [line for line in lines if line["event"] == "engine.attempt_lost"]
+    assert (lost["log_level"], lost["result"], lost["see"]) == ("error", "accepted", "notifyflow check --log")
+    assert "engine.attempt_fenced" not in [line["event"] for line in lines]
+
+
 def test_recording_is_tried_again_while_the_lease_lasts(scene: Scene) -> None:
     def fail_three(_message: object) -> None:
         scene.flaky.failures = 3

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from notifyflow.app.clock_and_ids import RandomIds
-from notifyflow.core.ids import lowest
+from notifyflow.core.ids import lowest, made_at
 from tests.builders import START, HandClock
 
 ROOT = Path(__file__).parents[3]
@@ -14,6 +14,11 @@ ROOT = Path(__file__).parents[3]
 def test_ids_that_are_made_at_an_instant_lie_between_its_lowest_and_the_next():
     made = RandomIds(HandClock()).new()
     assert lowest(START) <= made < lowest(START + timedelta(milliseconds=1))
+
+
+def test_an_id_says_when_it_was_made():
+    clock = HandClock(START + timedelta(milliseconds=250, microseconds=7))
+    assert made_at(RandomIds(clock).new()) == START + timedelta(milliseconds=250)
 
 
 def test_no_id_was_made_before_1970():

@@ -1,5 +1,7 @@
 """A URL names a primary and its standby: whichever takes writes is found, and the promoted one is gone over to."""
 
+import logging
+import re
 import socket
 from collections.abc import Iterator
 
@@ -104,14 +106,19 @@ def test_a_commit_that_waits_for_a_synchronous_standby_is_not_taken_for_done(pri
         assert flow.status("db-9").facts.times_seen == 1
 
 
-def test_a_store_goes_over_to_the_promoted_standby_by_itself(primary: Postgres, standby: Standby) -> None:
+def test_a_store_goes_over_to_the_promoted_standby_by_itself_and_says_so_once(
+    primary: Postgres, standby: Standby, caplog: pytest.LogCaptureFixture
+) -> None:
     store = Store(url_of(primary.server_port, standby.port))
-    store.run(count)
-    standby.catch_up()
-    ((seen,),) = standby.execute(SEEN)
-    primary.kill()
-    standby.promote()
-    for _ in range(2):
+    with caplog.at_level(logging.INFO):
         store.run(count)
-        assert standby.execute(SEEN) == [((seen := seen + 1),)]
-    store.close()
+        standby.catch_up()
+        ((seen,),) = standby.execute(SEEN)
+        primary.kill()
+        standby.promote()
+        for _ in range(2):
+            store.run(count)
+            assert standby.execute(SEEN) == [((seen := seen + 1),)]
+        store.close()
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert re.match("storage.server_promoted timeline=00000002 before=00000001", line)
