@@ -148,9 +148,10 @@ class Field:
                 for worker in self._workers:
                     worker.kill()
 
-    def worker(self, *, threads: int = 4, **variables: str) -> Worker:
+    def worker(self, *, threads: int = 4, module: str = "tests.chaos.worker", **variables: str) -> Worker:
         """Start a worker; it is killed at the end, if it is still there."""
-        started = Worker({**self.variables, **variables}, self.folder / f"worker-{len(self._workers)}.log", threads=threads)
+        log = self.folder / f"worker-{len(self._workers)}.log"
+        started = Worker({**self.variables, **variables}, log, threads=threads, module=module)
         self._workers.append(started)
         return started
 
