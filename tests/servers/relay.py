@@ -67,6 +67,8 @@ class Relay:
                     continue
                 self.connections += 1
                 self._sockets |= {client, server}
+                for each in (client, server):  # or small answers wait for 40 ms
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._pump_on_a_thread(client, server, False)
                 self._pump_on_a_thread(server, client, True)
 
