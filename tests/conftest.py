@@ -41,13 +41,13 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @contextmanager
 def _kept() -> Iterator[None]:
-    """Treat what is made in a block as old, in which garbage is seldom looked for; afterwards, look for it less often."""
+    """Keep what is made in a block out of all later searches for garbage, and search less often."""
     gc.disable()
     try:
         yield
     finally:
+        gc.collect()
         gc.freeze()
-        gc.unfreeze()  # into the oldest generation
         gc.set_threshold(*_GARBAGE)
         gc.enable()
 
