@@ -167,6 +167,15 @@ class Row:
             lifecycle.receive(self.facts, attempt_id, receipt, schedule=self.schedule, now=self._pass(), fraction=0.5)
         )
 
+    def refuse(self, number: int | None = None, *, result: Result = Result.TEMPORARY_FAILURE) -> "Row":
+        """Report that the content of an attempt's message of several was refused."""
+        attempt_id = f"a{number or len(self.facts.attempts)}"
+        receipt = Receipt(provider="p", event_id="e", result=result, attempt_id=attempt_id, is_about_content=True)
+        now = self._pass()
+        return self._follow(
+            lifecycle.receive(self.facts, attempt_id, receipt, schedule=self.schedule, now=now, fraction=0.5, half="half")
+        )
+
     def end(self, why: Ended, reason: str = "") -> "Row":
         return self._follow(lifecycle.end(self.facts, why, reason=reason, now=self._pass()))
 

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from itertools import pairwise
 
-from notifyflow.core.delivery.attempts import counted
+from notifyflow.core.delivery.attempts import used_up
 from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import EscalationState, IncidentState, Kind, Severity, StepState
 from notifyflow.core.insight.timeline import timeline
@@ -26,7 +26,7 @@ def check(status: IncidentStatus) -> None:
         assert all(row.tier is not None and row.tier <= escalation.facts.tier for row in pages)
         assert escalation.facts.severity is Severity.CRITICAL or all(row.tier for row in pages), "a wish below CRITICAL"
         for row in escalation.notifications:
-            assert len(counted(row)) <= row.max_attempts
+            assert len(used_up(row)) <= row.max_attempts
         if _is_at_rest(status, escalation):
             is_linked = escalation.facts.critical_at is not None
             assert is_linked or any(arrived(row) for row in pages), "nothing arrived of a CRITICAL round, and nobody was told"

@@ -18,6 +18,7 @@ class OracleRow:
     max_attempts: int
     calls: list[set[str]] = field(default_factory=list)
     unsent: set[int] = field(default_factory=set)
+    halved: set[int] = field(default_factory=set)
     running: int | None = None
     is_ended: bool = False
     is_stopped: bool = False
@@ -39,6 +40,15 @@ class OracleRow:
             self.unsent.add(len(self.calls) - 1)
             self.running = None
 
+    def report(self, number: int, result: Result | str) -> None:
+        """Note a report; if it says that a call about several was refused for its content, that uses up no attempt.
+
+        If another call was made since, it does all the same.
+        """
+        self.calls[number].add(result.value if isinstance(result, Result) else "temporary_failure")
+        if not isinstance(result, Result) and number == max(set(range(len(self.calls))) - self.unsent, default=None):
+            self.halved.add(number)
+
     def expected_state(self) -> str:
         """Return the state; a cancelled notification stays cancelled."""
         state = self._state()
@@ -58,7 +68,7 @@ class OracleRow:
             return "SENT"
         if strongest and strongest[-1] == "permanent_failure":
             return "FAILED"
-        if self.is_ended or len(calls) >= self.max_attempts:
+        if self.is_ended or sum(number not in self.halved for number, _ in calls) >= self.max_attempts:
             return "FAILED"
         return "CANCELLED" if self.is_stopped else "QUEUED"
 
@@ -257,12 +267,13 @@ def _is_suspected(context: DecisionContext, row, now: datetime) -> bool:  # type
         return is_critical and _is_overdue(context, row, now)
     if row.state not in ("QUEUED", "SENDING"):
         return False
-    failures = [call for call in calls if call.result in (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)]
+    failing = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
+    failures = [call for call in calls if call.result in failing and not call.half]
     longest = policy.suspected_after_deferral if is_critical else policy.retries.schedule(row.channel, row.severity).window
     if row.deferred_by == "suspension":  # its provider refuses us
         longest = timedelta(0)
     return (
-        any(call.is_our_fault for call in calls)
+        any(call.is_our_fault or call.half for call in calls)
         or (is_critical and len(failures) >= policy.suspected_after_attempts)
         or (row.deferred_since is not None and _watched(context, row.deferred_since, now) >= longest)
     )

@@ -305,6 +305,7 @@ def attempts(draw: st.DrawFn, number: int, *, may_run: bool) -> AttemptFacts:
         started_at=started_at,
         evidence=result and draw(st.sampled_from((None, None, *Evidence))),
         is_our_fault=result is Result.TEMPORARY_FAILURE and draw(st.booleans()),
+        half=draw(st.sampled_from((None, None, "a9"))) if result is Result.TEMPORARY_FAILURE else None,
         receipt_due_at=receipt_due_at,
         unproven_at=draw(st.none() | _AGES.map(lambda age: started_at + age)) if receipt_due_at is None else None,
     )

@@ -86,6 +86,7 @@ class Status:
         evidence: The source of the evidence.
         source: The document: its title or page.
         is_our_fault: Whether the fault is ours, and not the recipient's.
+        is_about_content: As in ``Row``.
     """
 
     result: Result | None
@@ -93,6 +94,7 @@ class Status:
     meaning: str
     source: str
     is_our_fault: bool = False
+    is_about_content: bool = False
 
 
 Statuses = Mapping[str, Status]

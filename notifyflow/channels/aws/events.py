@@ -35,18 +35,40 @@ MAIL_EVENTS: Mapping[str, Status] = {
     "Bounce Permanent": Status(_PERMANENT, Evidence.CARRIER, "the address does not exist, or is suppressed", _BOUNCE),
     "Bounce Transient": Status(_TEMPORARY, Evidence.CARRIER, "the recipient's server gave it back for now", _BOUNCE),
     "Bounce Transient ContentRejected": Status(
-        _TEMPORARY, Evidence.CARRIER, "the recipient's server refused what the mail says", _BOUNCE, is_our_fault=True
+        _TEMPORARY,
+        Evidence.CARRIER,
+        "the recipient's server refused what the mail says",
+        _BOUNCE,
+        is_our_fault=True,
+        is_about_content=True,
     ),
     "Bounce Transient MessageTooLarge": Status(
-        _TEMPORARY, Evidence.CARRIER, "the mail is too large for the recipient's server", _BOUNCE, is_our_fault=True
+        _TEMPORARY,
+        Evidence.CARRIER,
+        "the mail is too large for the recipient's server",
+        _BOUNCE,
+        is_our_fault=True,
+        is_about_content=True,
     ),
     "Bounce Undetermined": Status(_TEMPORARY, Evidence.CARRIER, "it came back, and why cannot be told", _BOUNCE),
     _AUTOMATIC: Status(None, Evidence.CARRIER, "something answered by itself, as those who are out of office do", _BOUNCE),
     "Complaint": Status(None, Evidence.CARRIER, "the recipient called it spam", _SES),
     "Complaint OnAccountSuppressionList": Status(_PERMANENT, Evidence.ACCEPTED, "our account suppresses the address", _SES),
-    "Reject": Status(_TEMPORARY, Evidence.ACCEPTED, "SES found a virus in it, and did not send it", _SES, is_our_fault=True),
+    "Reject": Status(
+        _TEMPORARY,
+        Evidence.ACCEPTED,
+        "SES found a virus in it, and did not send it",
+        _SES,
+        is_our_fault=True,
+        is_about_content=True,
+    ),
     "Rendering Failure": Status(
-        _TEMPORARY, Evidence.ACCEPTED, "SES could not render it, and did not send it", _SES, is_our_fault=True
+        _TEMPORARY,
+        Evidence.ACCEPTED,
+        "SES could not render it, and did not send it",
+        _SES,
+        is_our_fault=True,
+        is_about_content=True,
     ),
     "Open": Status(None, Evidence.CARRIER, "it was opened, perhaps by a scanner", _SES),
     "Click": Status(None, Evidence.CARRIER, "a link was opened, perhaps by a scanner", _SES),
@@ -98,6 +120,7 @@ def _read_mail(event: Mapping[str, Any]) -> Receipt | None:
         code=code,
         reason=status.meaning,
         is_our_fault=status.is_our_fault,
+        is_about_content=status.is_about_content,
     )
 
 

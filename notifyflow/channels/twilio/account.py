@@ -19,6 +19,7 @@ from notifyflow.settings import Settings
 # Retry a callback up to five times, after any failure; the default is once, and on connection failures only (Twilio docs,
 # "Webhooks (HTTP callbacks): Connection Overrides"). The fragment is not sent.
 _INSIST = "#rc=5&rp=all"
+_FAILURES = (Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
 _UNKNOWN_STATUS = Status(None, None, "a status that is not in our table", "")
 
 
@@ -111,6 +112,7 @@ class TwilioProvider(Provider):
             reason=row.meaning if row else entry.meaning,
             is_our_fault=is_our_fault,
             is_general=is_our_fault and row is not None and row.is_general,
+            is_about_content=row is not None and row.is_about_content and result in _FAILURES,
         )
 
 

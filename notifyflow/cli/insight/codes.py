@@ -52,8 +52,10 @@ class Explained:
         about = self.about
         if isinstance(about, Status):
             evidence = f", with the {about.evidence} as evidence" if about.evidence else ""
-            return f"A report that comes after a send; it counts as {about.result or 'its error code says'}{evidence}."
-        return " ".join(filter(None, (self._retried(about.verdict), _HALVED if about.is_about_content else "")))
+            said = f"A report that comes after a send; it counts as {about.result or 'its error code says'}{evidence}."
+        else:
+            said = self._retried(about.verdict)
+        return f"{said} {_HALVED}" if about.is_about_content else said
 
     @staticmethod
     def _retried(verdict: Verdict) -> str:

@@ -13,8 +13,13 @@ _ACCEPTED = (Result.ACCEPTED, Result.DELIVERED)
 
 
 def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
-    """Return the attempts that count: all but those not sent."""
+    """Return the attempts whose results count: all but those not sent."""
     return tuple(attempt for attempt in row.attempts if attempt.state is not AttemptState.NOT_SENT)
+
+
+def used_up(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
+    """Return the attempts that count for the policy's number: those that were sent, unless their message was halved."""
+    return tuple(attempt for attempt in counted(row) if not attempt.is_halved)
 
 
 def was_accepted(row: NotificationFacts) -> bool:
@@ -38,7 +43,8 @@ def state_of(row: NotificationFacts) -> NotificationState:
     latest = attempts[-1].result if attempts else None
     if latest is Result.ACCEPTED:
         return NotificationState.SENT
-    is_over = row.ended or len(attempts) >= row.max_attempts or calls.is_unheard(attempts)
+    used = used_up(row)
+    is_over = row.ended or len(used) >= row.max_attempts or calls.is_unheard(used)
     if latest is Result.PERMANENT_FAILURE or is_over:
         return NotificationState.FAILED
     return NotificationState.CANCELLED if row.is_stopped else NotificationState.QUEUED

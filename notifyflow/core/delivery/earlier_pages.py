@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notifyflow.core.delivery.attempts import counted
+from notifyflow.core.delivery.attempts import counted, used_up
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.intervals import Interval, paged_at
 from notifyflow.core.delivery.model import NotificationState, Result, Severity
@@ -32,8 +32,8 @@ class Earlier:
 
 
 def failures(row: NotificationFacts) -> int:
-    """Return the number of failed attempts of a row."""
-    return sum(attempt.result in _FAILING for attempt in counted(row))
+    """Return the number of failed attempts that a row has used up."""
+    return sum(attempt.result in _FAILING for attempt in used_up(row))
 
 
 def in_all(earlier: Earlier, own: NotificationFacts | None = None) -> int:
@@ -75,8 +75,8 @@ def failed_at(
     policy, is_critical = escalation.policy, escalation.severity is Severity.CRITICAL
     if not policy.is_suspicion_on:
         return None
-    is_our_fault = any(attempt.is_our_fault for attempt in counted(row))
-    if is_our_fault or (is_critical and total >= policy.suspected_after_attempts):
+    is_refused = any(attempt.is_our_fault or attempt.is_halved for attempt in counted(row))
+    if is_refused or (is_critical and total >= policy.suspected_after_attempts):
         return now
     if row.state is NotificationState.SENT:
         wait = receipt_wait(escalation, row.channel)
@@ -90,13 +90,16 @@ def failed_at(
 def pages_again_at(earlier: Earlier, escalation: EscalationFacts) -> datetime:
     """Return when a channel of an opened tier pages again: at the opening of the incident, or later.
 
-    After a page that was sent or failed for good, it is ``PAGE_AGAIN_AFTER``; a failed attempt is retried by the schedule.
+    After a page that was sent or failed for good, it is ``PAGE_AGAIN_AFTER``; a failed attempt is retried by the schedule, or at
+    once if its message of several was refused for its content.
     """
     page, row = earlier.page, earlier.row
     attempts = counted(row)
     total = in_all(earlier)
     if not attempts:
         at = escalation.started_at if page.paged_at is None else page.paged_at + PAGE_AGAIN_AFTER
+    elif attempts[-1].is_halved and attempts[-1].result in _RETRIED:
+        at = escalation.started_at
     elif attempts[-1].result in _RETRIED and 0 < total < row.max_attempts:
         delays = escalation.policy.retries.schedule(row.channel, escalation.severity).delays
         at = (attempts[-1].ended_at or attempts[-1].started_at) + delays[min(total, len(delays)) - 1]

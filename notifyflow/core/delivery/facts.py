@@ -51,10 +51,12 @@ class AttemptFacts:
         unproven_at: When it counts as overdue if no receipt can come, on channels where acceptance shows nothing; else None.
         took_s: How long the call took, in seconds; None if it was not made, or its end was not recorded.
         sent_with: The attempt whose call carried this one and others in a bundle; its own id if it made the call. None
-            if it was sent alone. If the call was refused for its content, the first attempt of its half.
+            if it was sent alone.
         position: Its place in the bundle, from 0, the most severe first; None if it was sent alone.
         is_named: Whether the message names its incident; False for those that a bundle only counts.
         over_at: When the call that it makes is over, or counts as over unless a report says more; None for anything else.
+        half: If its bundle was refused for its content, in the response or a receipt: the first attempt of its half of the
+            bundle, which leaves by itself; the refusal uses up no attempt. None otherwise.
     """
 
     id: str
@@ -81,6 +83,7 @@ class AttemptFacts:
     position: int | None = None
     is_named: bool = True
     over_at: datetime | None = None
+    half: str | None = None
 
     @property
     def is_sent_with_another(self) -> bool:
@@ -89,8 +92,8 @@ class AttemptFacts:
 
     @property
     def is_halved(self) -> bool:
-        """Whether its message of several was refused for its content: it does not count, and ``sent_with`` is its half."""
-        return self.state is AttemptState.NOT_SENT and self.sent_with is not None and bool(self.reason)
+        """Whether its message of several was refused for its content, which uses up no attempt."""
+        return self.half is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +153,7 @@ class NotificationFacts:
             QUEUED.
         reason: Why it is FAILED, in a few words; nothing personal.
         incident_event: The event and its subscriber; None for people.
-        attempts: All attempts, by number; NOT_SENT ones do not count.
+        attempts: All attempts, by number; see ``attempts.counted`` and ``attempts.used_up``.
         times_aside: How often it was set aside because of damage; 0 for most. It has no column.
         is_readable: Whether the row could be read; otherwise this is a stand-in, which is never written.
     """

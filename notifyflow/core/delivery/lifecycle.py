@@ -11,7 +11,7 @@ from typing import Literal
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import calls
-from notifyflow.core.delivery.attempts import attempt_of, counted, state_of, with_attempt
+from notifyflow.core.delivery.attempts import attempt_of, counted, state_of, used_up, with_attempt
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.delivery.intervals import Interval
 from notifyflow.core.delivery.machines import MACHINES
@@ -142,7 +142,7 @@ def set_apart(row: NotificationFacts, attempt_id: str, outcome: Outcome, *, half
     attempt = _running(row, attempt_id, "released")
     if attempt.result is None:
         reason = outcome.reason or outcome.code or "its content was refused"
-        row = with_attempt(row, replace(attempt, sent_with=half, code=outcome.code, reason=reason))
+        row = with_attempt(row, replace(attempt, half=half, code=outcome.code, reason=reason))
     return release(row, attempt_id, now=now)
 
 
@@ -167,24 +167,40 @@ def receive(
     schedule: RetrySchedule,
     now: datetime,
     fraction: float,
+    half: str | None = None,
     intervals: tuple[Interval, ...] = (),
 ) -> Moved:
     """Apply a receipt to its attempt; on a CANCELLED row only the attempt changes.
 
-    The ``intervals`` do not count for the retry window if the latest attempt's provider asked to wait.
+    A message of several that is refused for its content is a temporary failure, whatever its code: the row leaves again with its
+    half at once, unless it has been sent again since.
+
+    Args:
+        row: The notification.
+        attempt_id: The attempt.
+        receipt: The report.
+        schedule: The policy's schedule for retries.
+        now: The instant.
+        fraction: The jitter of a retry.
+        half: The first attempt of the half that the attempt belongs to, if its message of several is refused for its content.
+        intervals: They do not count for the retry window if the latest attempt's provider asked to wait.
     """
     before = attempt = attempt_of(row, attempt_id)
     is_contradicted = attempt.state is AttemptState.RECORDED and attempt.evidence is None
+    is_latest = any(each.id == attempt_id for each in counted(row)[-1:])
+    result = receipt.result if half is None else Result.TEMPORARY_FAILURE
     attempt = replace(
-        _apply(attempt, receipt.result, code=receipt.code, reason=receipt.reason),
+        _apply(attempt, result, code=receipt.code, reason=receipt.reason),
+        half=half if is_latest and half is not None else attempt.half,
         evidence=_stronger(attempt.evidence, receipt.evidence or Evidence.ACCEPTED),
         is_doubted=attempt.is_doubted or is_contradicted,
         is_our_fault=attempt.is_our_fault or receipt.is_our_fault,
         provider_ref=attempt.provider_ref or receipt.provider_ref or "",
     )
-    event = _REPORTED.get(receipt.result, "noted") if receipt.result else "noted"
+    event = _REPORTED.get(result, "noted") if result else "noted"
     due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, intervals=intervals)
-    return _fire(row, with_attempt(row, calls.receive(before, attempt, receipt, now=now)), event, now=now, due=due)
+    moved = _fire(row, with_attempt(row, calls.receive(before, attempt, receipt, now=now)), event, now=now, due=due)
+    return _brought_forward(moved, now=now) if attempt.half != before.half else moved
 
 
 def defer(row: NotificationFacts, why: DeferralReason, *, until: datetime, now: datetime) -> Moved:
@@ -221,6 +237,14 @@ def stop(row: NotificationFacts, event: StopEvent, *, now: datetime) -> Moved:
     return _fire(row, replace(row, is_stopped=True), event, now=now)
 
 
+def _brought_forward(moved: Moved, *, now: datetime) -> Moved:
+    """Let a queued row leave at once, unless it waits for more than its next attempt."""
+    row = moved.after
+    if row.due_at is None or row.due_at <= now or row.deferred_by is not None or row.waits_until is not None:
+        return moved
+    return replace(moved, after=replace(row, due_at=now, rung_at=None))
+
+
 def _retry_at(
     row: NotificationFacts,
     *,
@@ -230,11 +254,13 @@ def _retry_at(
     intervals: tuple[Interval, ...],
     doubt_resolution_time: timedelta = _AT_ONCE,
 ) -> datetime | None:
-    """Return the time of the next attempt by the policy's schedule."""
+    """Return the time of the next attempt: by the policy's schedule, or at once with the half of a message."""
     attempts = counted(row)
+    if attempts[-1].is_halved and attempts[-1].retry_after_s is None:
+        return now
     due_at = next_due(
         schedule,
-        attempts=len(attempts),
+        attempts=max(1, len(used_up(row))),
         first_started_at=attempts[0].started_at,
         now=now,
         fraction=fraction,
@@ -309,7 +335,7 @@ def _failure(row: NotificationFacts) -> str:
     if row.ended:
         return row.reason or row.ended.value
     attempts = counted(row)
-    if calls.is_unheard(attempts):
+    if calls.is_unheard(used_up(row)):
         return calls.UNHEARD
     return attempts[-1].reason or attempts[-1].code or "the attempts are used up"
 

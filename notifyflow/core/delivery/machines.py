@@ -67,7 +67,7 @@ NOTIFICATION = MachineTable(
         _reported(
             "temporary_failure_reported",
             "The provider reported a temporary failure of an attempt",
-            {N.SENT: (N.QUEUED, N.FAILED, N.CANCELLED)},
+            {N.SENT: (N.QUEUED, N.FAILED, N.CANCELLED), N.FAILED: (N.QUEUED, N.CANCELLED)},
         ),
         _reported(
             "delivery_reported",

@@ -373,6 +373,8 @@ class Receipt:
         is_key_press: Whether a human pressed a key on the call.
         is_our_fault: Whether the sender is at fault: an unregistered number, filtered content, a suspended account.
         is_general: For a fault of ours, whether the provider would refuse every message, to any recipient.
+        is_about_content: For a failure, whether the message was refused for its content, and another one might arrive; one of
+            several notifications is then halved.
         is_fetched: Whether it was fetched from the provider instead of coming by callback.
     """
 
@@ -388,4 +390,5 @@ class Receipt:
     is_key_press: bool = False
     is_our_fault: bool = False
     is_general: bool = False
+    is_about_content: bool = False
     is_fetched: bool = False

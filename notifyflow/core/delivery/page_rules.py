@@ -96,7 +96,7 @@ def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime
         return is_critical and is_overdue(context, row, now)
     if row.state not in IN_PROGRESS:
         return False
-    if any(attempt.is_our_fault for attempt in counted(row)):
+    if any(attempt.is_our_fault or attempt.is_halved for attempt in counted(row)):
         return True
     suspected_at = _suspected_at(context, row)
     has_failed_often = is_critical and earlier_pages.failures(row) >= policy.suspected_after_attempts

@@ -142,6 +142,8 @@ class _Positions:
         is_below = [state in self.layout.sides for state in (edge.source, edge.target)]
         if not any(is_below):
             return self._along(source, target)
+        if all(is_below):
+            return self._beside(edge)
         if is_below == [False, True]:
             return self._down(source, edge.target)
         return [*reversed(self._down(target, edge.source, shift=-_PORT / 2))]
@@ -157,6 +159,12 @@ class _Positions:
             start, end = end, start
         left, right = self.middle(source) + start, self.middle(target) + end
         return [(left, _TOP), (left, rail), (right, rail), (right, _TOP)]
+
+    def _beside(self, edge: Edge) -> list[Point]:
+        """Return the ends of a line between two states below the main path, which stand side by side."""
+        (left, top, width), (to_left, _, to_width) = self.box(edge.source), self.box(edge.target)
+        level = top + _HEIGHT / 2
+        return [(left, level), (to_left + to_width, level)] if to_left < left else [(left + width, level), (to_left, level)]
 
     def _down(self, column: int, side: str, *, shift: float = 0.0) -> list[Point]:
         """Return the corners of a line from a place of the main path to a state below it."""

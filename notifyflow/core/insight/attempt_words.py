@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from notifyflow.core.delivery.attempts import counted
+from notifyflow.core.delivery.attempts import counted, used_up
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Result
 from notifyflow.core.frozen import FrozenDict
@@ -76,13 +76,13 @@ class AttemptWords:
             row: The notification.
             is_reached: Whether its escalation is REACHED, and no longer waits for its receipt.
         """
-        made, waits = counted(row), self._waits(row)
+        made, used, waits = counted(row), len(used_up(row)), self._waits(row)
         if not made:
             return self.because(row) or waits
         last = made[-1]
         parts = [last.provider]
-        if len(made) > 1 or last.result not in (Result.ACCEPTED, Result.DELIVERED):
-            parts.append(f"attempt {len(made)} of {row.max_attempts}")
+        if not last.is_halved and (used > 1 or last.result not in (Result.ACCEPTED, Result.DELIVERED)):
+            parts.append(f"attempt {used} of {row.max_attempts}")
         if len(made) > 1 and made[-2].result is Result.IN_DOUBT:
             parts.append("tried again after a doubt")
         parts.append(self._ended(row, last))
@@ -92,7 +92,7 @@ class AttemptWords:
         parts += [f"noted: {coded(note.code, note.reason)}" for note in self._noted(*row.attempts)]
         parts.append(waits)
         if last.ended_at is None:
-            end = "given up" if len(made) >= row.max_attempts or row.is_stopped else "tried again"
+            end = "given up" if used >= row.max_attempts or row.is_stopped else "tried again"
             parts.append(f"its worker has until {self.brief(last.lease_until)}, then it is {end}")
         return ", ".join(dict.fromkeys(filter(None, parts)))
 
@@ -147,6 +147,8 @@ class AttemptWords:
         yield "" if awaited_at is None else f"a receipt is due by {self.brief(awaited_at)}", awaited_at is not None
         yield "was in doubt", attempt.is_doubted and attempt.result is not Result.IN_DOUBT
         yield "the provider refuses us, not the recipient", attempt.is_our_fault
+        is_refused = attempt.is_halved and attempt.result is Result.TEMPORARY_FAILURE
+        yield "its message was refused for its content, with others, which uses up no attempt", is_refused
         yield f"the provider asked to wait {attempt.retry_after_s or 0:g} s", attempt.retry_after_s is not None
 
     def _noted(self, *attempts: AttemptFacts) -> Iterator[Note]:

@@ -12,7 +12,7 @@ from typing import assert_never
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery import lifecycle, page_rules
-from notifyflow.core.delivery.attempts import counted, doubt_of
+from notifyflow.core.delivery.attempts import counted, doubt_of, used_up
 from notifyflow.core.delivery.escalation import AlertOperations, Cause, Decided, OpenTier, StartRound
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import LIVE, AttemptState, Ended, EscalationState, Kind, NotificationState
@@ -262,7 +262,7 @@ def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) 
     due_at, expires_at = row.due_at or now, page_rules.row_expires_at(context.escalation, row, context.intervals)
     if expires_at <= max(now, due_at):
         return _due(_about(row, NextEventKind.EXPIRY, expires_at), now)
-    return _due(replace(_about(row, NextEventKind.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1), now)
+    return _due(replace(_about(row, NextEventKind.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(used_up(row)) + 1), now)
 
 
 def _due(event: NextEvent, now: datetime) -> NextEvent:

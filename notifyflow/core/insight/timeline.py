@@ -60,6 +60,7 @@ class TimelineEntry:
         others: How many other pages the attempt's call carries, in a bundle.
         is_named: Whether the message names the incident; False if it only counts it among the others.
         is_repeated: Whether the attempt follows one in doubt, so that the message may arrive twice.
+        is_halved: Whether the attempt's message of several leaves again in two halves, since its content was refused.
         because: Why the step began.
         before: The ids of the people that the step before paged.
         by: Who did it: a recipient's id, or any other name.
@@ -96,6 +97,7 @@ class TimelineEntry:
     others: int = 0
     is_named: bool = True
     is_repeated: bool = False
+    is_halved: bool = False
     deferred_by: DeferralReason | None = None
     until: datetime | None = None
     step: StepFacts | None = None
@@ -295,6 +297,7 @@ def _entry(line: Transition) -> TimelineEntry:
         tone=_tone(line),
         why=detail.get("why", ""),
         is_repeated="after_doubt" in detail,
+        is_halved="half" in detail,
         by=detail.get("by", ""),
         via=detail.get("via", ""),
     )

@@ -240,6 +240,8 @@ def _because(entry: TimelineEntry) -> str:
 def _follows(entry: TimelineEntry) -> str:
     """Return the consequence of the end of an attempt."""
     match entry.state:
+        case NotificationState.QUEUED if entry.is_halved:
+            return "; its message leaves again in two halves"
         case NotificationState.QUEUED:
             return "; it is tried again"
         case NotificationState.CANCELLED:

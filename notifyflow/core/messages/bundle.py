@@ -21,7 +21,7 @@ def company(row: NotificationFacts) -> str:
     last = row.attempts[-1] if row.attempts else None
     if last is None or (last.is_doubted and last.code == BROKE_OFF):
         return ""
-    return last.sent_with or ""
+    return last.half or last.sent_with or ""
 
 
 def apart(row: NotificationFacts) -> str:
@@ -29,7 +29,7 @@ def apart(row: NotificationFacts) -> str:
     last = row.attempts[-1] if row.attempts else None
     if last is not None and last.is_doubted and last.code == BROKE_OFF:
         return row.id
-    return last.sent_with or "" if last is not None and last.is_halved else ""
+    return (last.half if last is not None else None) or ""
 
 
 def halves(refused: Sequence[Item]) -> Sequence[Sequence[Item]]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from notifyflow.core.delivery import proof
-from notifyflow.core.delivery.attempts import counted, state_of
+from notifyflow.core.delivery.attempts import state_of, used_up
 from notifyflow.core.delivery.facts import (
     MACHINE_NAMES,
     AttemptFacts,
@@ -267,7 +267,7 @@ def _check_notification(row: NotificationFacts, log: Sequence[Transition], now: 
 
 
 def _check_attempts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator[Finding]:
-    count, running = len(counted(row)), sum(attempt.state is AttemptState.RUNNING for attempt in row.attempts)
+    count, running = len(used_up(row)), sum(attempt.state is AttemptState.RUNNING for attempt in row.attempts)
     if count > row.max_attempts:
         yield _finding(Rule.ATTEMPTS, row, f"has {quantity(count, 'counted attempt')}, and may have {row.max_attempts}")
     if running > 1:

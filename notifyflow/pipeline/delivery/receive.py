@@ -14,8 +14,9 @@ from datetime import timedelta
 from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle
-from notifyflow.core.delivery.attempts import counted
+from notifyflow.core.delivery.attempts import attempt_of, counted
 from notifyflow.core.delivery.model import EscalationState, IncidentState, Receipt, Via
+from notifyflow.core.messages import bundle
 from notifyflow.core.messages.keys import for_title
 from notifyflow.core.messages.replies import Choice, Effect, HandledReply
 from notifyflow.errors import CommitUnknown
@@ -48,10 +49,15 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A receipt of a call, for one of the attempts that it carried."""
+    """A receipt of a call, for one of the attempts that it carried.
+
+    Attributes:
+        half: The first attempt of its half of the call, if the receipt refuses the content.
+    """
 
     ref: AttemptRef
     receipt: Receipt
+    half: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,13 @@ class Bundled:
     def ref(self) -> AttemptRef:
         """The attempt that made the call."""
         return next(each for each in self.refs if not each.is_sent_with_another)
+
+    @property
+    def parts(self) -> Sequence[_Part]:
+        """The receipt for each of them."""
+        halves = bundle.halves(sorted(self.refs, key=lambda each: each.position or 0)) if self.receipt.is_about_content else ()
+        half_of = {each.attempt_id: half[0].attempt_id for half in halves for each in half}
+        return [_Part(each, self.receipt, half_of.get(each.attempt_id)) for each in self.refs]
 
 
 def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> SetResult[ReceiptMatch]:
@@ -111,7 +124,7 @@ def apply_to_all(deps: Dependencies, bundled: Bundled) -> SetResult[ReceiptMatch
 def _apply_to_all(deps: Dependencies, bundled: Bundled, noted: list[FollowUps]) -> ReceiptMatch:
     errors: list[Exception] = []
     try:
-        applied = _PARTS.run(deps, [_Part(ref, bundled.receipt) for ref in bundled.refs])
+        applied = _PARTS.run(deps, bundled.parts)
         noted.append(applied.follow_ups)
         if applied.interruption is not None:
             raise applied.interruption
@@ -212,7 +225,7 @@ def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]
         _apply(tx, ref, receipt)
 
 
-def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
+def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt, half: str | None = None) -> None:
     receipt = for_title(receipt, ref.position, is_named=ref.is_named)
     incident = tx.ledger.incidents.lock(ref.incident_id) if receipt.is_acknowledgement else None
     escalation, row = decisions.lock(tx, ref)
@@ -224,9 +237,12 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
         schedule=decisions.schedule(escalation, row),
         now=tx.now,
         fraction=decisions.fraction(tx, ref),
+        half=half,
         intervals=outages.intervals(tx, row) if has_to_wait else (),
     )
-    tx.write(row, moved, attempt=ref.attempt_id, code=receipt.code, reason=receipt.reason)
+    is_halved = attempt_of(moved.after, ref.attempt_id).half != attempt_of(row, ref.attempt_id).half
+    mark = {"half": half} if half and is_halved else {}
+    tx.write(row, moved, attempt=ref.attempt_id, code=receipt.code, reason=receipt.reason, **mark)
     if incident is None:  # an acknowledgement opens no tier
         decisions.decide_page(tx, escalation, row, cause="received")
     if receipt.is_our_fault and not ref.is_sent_with_another and moved.after != row:
@@ -333,7 +349,8 @@ def _load_parts(tx: Transaction, parts: Sequence[_Part]) -> None:
 
 def _apply_part(tx: Transaction, loaded: None, part: _Part) -> None:
     """Apply a receipt to one attempt of its call; the provider's id belongs to the attempt that made it."""
-    _apply(tx, part.ref, replace(part.receipt, provider_ref=None) if part.ref.is_sent_with_another else part.receipt)
+    receipt = replace(part.receipt, provider_ref=None) if part.ref.is_sent_with_another else part.receipt
+    _apply(tx, part.ref, receipt, part.half)
 
 
 def _blames(received: Received) -> tuple[str, ...] | None:

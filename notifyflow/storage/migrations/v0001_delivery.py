@@ -243,6 +243,7 @@ STATEMENTS = (
         is_named BOOLEAN NOT NULL DEFAULT TRUE,
         over_at {instant},
         unproven_at {instant},
+        half TEXT,
         UNIQUE (notification_id, number)
     )
     """,
@@ -295,6 +296,7 @@ STATEMENTS = (
         is_key_press BOOLEAN NOT NULL,
         is_our_fault BOOLEAN NOT NULL,
         is_general BOOLEAN NOT NULL,
+        is_about_content BOOLEAN NOT NULL DEFAULT FALSE,
         is_fetched BOOLEAN NOT NULL,
         received_at {instant} NOT NULL,
         state TEXT NOT NULL,

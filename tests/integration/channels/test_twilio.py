@@ -142,6 +142,7 @@ def test_the_error_code_decides_what_an_undelivered_message_means(code: str) -> 
     assert (receipt.code, receipt.reason) == (code, TWILIO[code].meaning)
     is_ours = TWILIO[code].verdict is Verdict.OURS
     assert (receipt.is_our_fault, receipt.is_general) == (is_ours, is_ours and TWILIO[code].is_general)
+    assert receipt.is_about_content is TWILIO[code].is_about_content
 
 
 @pytest.mark.parametrize("code", ["30002", "30007", "30032", "30034"])

@@ -137,6 +137,7 @@ FULL_ATTEMPT = attempt(
     is_named=False,
     over_at=INSTANT,
     unproven_at=INSTANT,
+    half="a1",
 )
 
 

@@ -86,12 +86,14 @@ def test_a_push_that_failed_is_known_by_the_id_of_sns(failure: str) -> None:
 def test_an_event_of_ses_that_blames_our_mail_is_a_fault_of_ours(code: str) -> None:
     (receipt,) = read_event(mails.event(code, ATTEMPT))
     assert (receipt.result, receipt.is_our_fault, receipt.is_general) == (Result.TEMPORARY_FAILURE, True, False)
+    assert receipt.is_about_content, "another mail might arrive"
 
 
 @pytest.mark.parametrize("code", ["Delivery", "Bounce Transient", "Bounce Permanent", "Complaint OnAccountSuppressionList"])
 def test_what_is_about_the_recipient_is_no_fault_of_ours(code: str) -> None:
     (receipt,) = read_event(mails.event(code, ATTEMPT))
     assert not receipt.is_our_fault
+    assert not receipt.is_about_content
 
 
 def test_an_envelope_is_opened_once() -> None:

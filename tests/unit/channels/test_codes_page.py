@@ -21,8 +21,8 @@ How notifyflow classifies the providers' codes. A *temporary* failure is retried
 retried, suspected at once, and reported to operations. *Unknown* means that the provider may have accepted the message: the
 attempt is in doubt and is retried. The HTTP status classifies a code that is in no table. A code that blames our request is a
 fault of ours; only a code that blames the address concerns the recipient. A code means the same in a response and in a receipt.
-In a response, a code with *(content)* may concern only a part of a message that carries several notifications: its two halves are
-sent in its place, until what is refused alone has failed.
+A code with *(content)* may concern only a part of a message that carries several notifications: its two halves are sent in its
+place, until what is refused alone has failed.
 
 The *evidence* of a receipt says who confirms it, from weak to strong: *accepted* (the provider), *carrier* (the network, or the
 recipient's server), *device*, *human*. The strongest evidence of an attempt is shown. A status that is in no table is stored, and
@@ -70,7 +70,8 @@ def _verdict(row: Row) -> str:
 
 
 def _result(about: Status, otherwise: str) -> str:
-    return "fault of ours" if about.is_our_fault else str(about.result or otherwise)
+    result = "fault of ours" if about.is_our_fault else str(about.result or otherwise)
+    return f"{result} (content)" if about.is_about_content else result
 
 
 def _section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], widths: str) -> str:

@@ -75,3 +75,4 @@ def test_a_code_in_no_table_gets_a_suggestion(typed: str, remedy: str):
 def test_a_refusal_for_the_content_halves_what_carries_several():
     assert "leaves again in two halves" in run("21617").output
     assert "halves" not in run("21211").output
+    assert "leaves again in two halves" in run("Bounce Transient ContentRejected").output

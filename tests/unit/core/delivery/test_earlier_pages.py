@@ -42,6 +42,7 @@ def failing(before: Earlier, own: NotificationFacts | None = None, facts: Escala
         (earlier(page("email", state=SENT, attempts=(attempt(result=Result.ACCEPTED),))), None),
         (earlier(page("sms", state=CANCELLED, attempts=(BUSY,)), failures=1), NOW),
         (earlier(page("sms", state=CANCELLED, attempts=(replace(BUSY, is_our_fault=True),))), NOW),
+        (earlier(page("sms", state=CANCELLED, attempts=(replace(BUSY, half="a1"),))), NOW),
         (earlier(page("sms", state=CANCELLED, attempts=()), waited=seconds(10)), NOW + seconds(20)),
         (earlier(page("sms", state=CANCELLED, attempts=()), waited=seconds(99)), NOW),
     ],
@@ -97,6 +98,8 @@ def test_a_receipt_is_awaited_for_what_is_left_and_at_least_a_little() -> None:
         (earlier(page("sms", state=CANCELLED, attempts=(BUSY,))), NOW),
         (earlier(page("sms", state=CANCELLED, attempts=(BUSY,)), failures=3), BEFORE + timedelta(minutes=8)),
         (earlier(page("sms", state=CANCELLED, attempts=(BUSY,)), failures=4), BEFORE + PAGE_AGAIN_AFTER),
+        (earlier(page("sms", state=CANCELLED, attempts=(replace(BUSY, half="a1"),))), NOW),
+        (earlier(page("sms", state=CANCELLED, attempts=(replace(BUSY, half="a1"),)), failures=4), NOW),
     ],
 )
 def test_a_tier_that_had_opened_pages_again(before: Earlier, expected: datetime) -> None:

@@ -290,6 +290,7 @@ SUSPECTS = {
     "its 3rd attempt is running": page("email", SENDING, *refused(2), attempt(3)),
     "its receipt is overdue": page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW)),
     "it refused us": page("email", QUEUED, *refused(1, is_our_fault=True)),
+    "it refused what a message of several said": page("email", QUEUED, *refused(1, half="a1")),
     "it has been deferred for 30 s": page("email", QUEUED, deferred_since=NOW - seconds(30)),
 }
 UNSUSPECTED = {
@@ -322,8 +323,8 @@ def test_suspicion_can_be_switched_off(why: str) -> None:
 
 
 @pytest.mark.parametrize("why", SUSPECTS)
-def test_what_is_not_critical_is_suspected_for_a_fault_of_ours_only(why: str) -> None:
-    expected = [(2, ("sms",))] if why == "it refused us" else []
+def test_what_is_not_critical_is_suspected_if_we_or_its_message_were_refused_only(why: str) -> None:
+    expected = [(2, ("sms",))] if "it refused" in why else []
     assert opened(decide(context(SUSPECTS[why], addresses="email sms"))) == expected
 
 

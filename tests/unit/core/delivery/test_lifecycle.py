@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.delivery import lifecycle
-from notifyflow.core.delivery.attempts import counted, doubt_of, state_of
+from notifyflow.core.delivery.attempts import counted, doubt_of, state_of, used_up
 from notifyflow.core.delivery.facts import NotificationFacts, Outcome
 from notifyflow.core.delivery.machines import NOTIFICATION
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Result, Severity
@@ -72,7 +72,13 @@ HISTORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     "a failure of a sent row after an acknowledgement cancels it": (lambda: Row().sent().stop().report(T), CANCELLED),
     "a result about an older attempt leaves a sent row": (lambda: Row().sent(T).sent().report(P, 1), SENT),
     "an acknowledgement leaves a sent row": (lambda: Row().sent().stop(), SENT),
+    "a sent row whose message of several was refused is queued": (lambda: Row(max_attempts=1).sent().refuse(), QUEUED),
+    "though such a refusal of one would be for good": (lambda: Row(max_attempts=1).sent().refuse(result=P), QUEUED),
+    "so is one that was refused before it was recorded": (lambda: Row(max_attempts=1).claim().refuse().record(A), QUEUED),
+    "a delivery is stronger": (lambda: Row().sent().refuse().report(D), DELIVERED),
+    "a bounce is stronger": (lambda: Row().sent().refuse().report(P), FAILED),
     # DELIVERED
+    "a refusal of the content takes no delivery back": (lambda: Row().sent().report(D).refuse(result=P), DELIVERED),
     "a bounce takes a delivery back": (lambda: Row().sent().report(D).report(P), FAILED),
     "a bounce of a delivered attempt leaves a running one": (lambda: Row().sent(T).claim().report(D, 1).report(P, 1), SENDING),
     "a bounce of a delivered attempt leaves a sent one": (
@@ -103,6 +109,11 @@ HISTORIES: dict[str, tuple[Callable[[], Row], NotificationState]] = {
     "a delivery after a bounce does not": (lambda: Row().sent(P).report(D), FAILED),
     "an acceptance answers the last doubt": (lambda: Row(max_attempts=1).sent(DOUBT).report(A), SENT),
     "an acceptance of an older attempt does not": (lambda: Row(max_attempts=2).sent(DOUBT).sent(T).report(A, 1), FAILED),
+    "the last attempt was refused for what another page said": (lambda: Row(max_attempts=1).sent(T).refuse(), QUEUED),
+    "the last doubt was": (lambda: Row(max_attempts=1).sent(DOUBT).refuse(), QUEUED),
+    "the last attempt was, after an acknowledgement": (lambda: Row(max_attempts=1).sent(T).stop().refuse(), CANCELLED),
+    "an older attempt was": (lambda: Row(max_attempts=2).sent(T).sent(T).refuse(1), FAILED),
+    "the attempt of an ended row was": (lambda: Row().sent(DOUBT).end(Ended.EXPIRED).refuse(), FAILED),
     "an acknowledgement leaves a failed row": (lambda: Row().sent(P).stop().report(T), FAILED),
     # ended by us
     "an expired row fails": (lambda: Row().end(Ended.EXPIRED), FAILED),
@@ -179,6 +190,31 @@ def test_a_row_that_is_not_queued_is_not_due() -> None:
     assert Row().claim().facts.due_at is None
     assert Row().sent().facts.due_at is None
     assert Row().stop().facts.due_at is None
+
+
+@pytest.mark.parametrize("build", [lambda: Row().sent().refuse(), lambda: Row().sent(DOUBT).refuse()], ids=["sent", "in doubt"])
+def test_a_row_whose_message_of_several_was_refused_leaves_again_at_once(build: Callable[[], Row]) -> None:
+    row = build()
+    assert (row.facts.due_at, row.facts.rung_at, row.facts.deferred_by) == (row.now, None, None)
+    assert (len(counted(row.facts)), used_up(row.facts)) == (1, ())
+
+
+def test_such_a_row_waits_all_the_same_if_its_provider_asks_for_it() -> None:
+    row = Row().claim().refuse().record(T, retry_after_s=45.0)
+    assert (row.facts.due_at, row.facts.deferred_by) == (row.now + seconds(45), DeferralReason.RETRY_AFTER)
+    deferred = Row().sent(T, retry_after_s=45.0)
+    due_at = deferred.facts.due_at
+    assert deferred.refuse().facts.due_at == due_at
+
+
+def test_a_row_that_was_sent_again_since_is_in_no_half() -> None:
+    row = Row().sent(DOUBT).sent().refuse(1)
+    assert (row.state, row.facts.attempts[0].result, row.facts.attempts[0].half) == (SENT, T, None)
+
+
+def test_retries_of_a_row_begin_with_the_first_that_was_refused_alone() -> None:
+    row = Row().sent().refuse().sent().refuse().sent(T)
+    assert row.facts.due_at == row.now + row.schedule.delays[0]
 
 
 def test_retry_after_is_honoured_and_defers_the_row() -> None:
@@ -305,7 +341,8 @@ def test_an_attempt_that_runs_under_a_cancelled_row_is_recorded_all_the_same() -
 
 results = st.sampled_from(Result)
 outcomes = st.sampled_from([A, T, P, DOUBT])
-receipts = st.tuples(st.integers(0, 4), results)
+reports = st.one_of(results, st.just("its content"))
+receipts = st.tuples(st.integers(0, 4), reports)
 events = st.lists(
     st.one_of(
         st.just(("claim",)),
@@ -333,6 +370,14 @@ def has_a_place(row: Row, event: tuple) -> bool:  # type: ignore[type-arg]
             return True
 
 
+def report(row: Row, result: Result | str, number: int) -> None:
+    """Report a result, or that the content of a message of several was refused."""
+    if isinstance(result, Result):
+        row.report(result, number)
+    else:
+        row.refuse(number)
+
+
 def follow(row: Row, oracle: OracleRow, event: tuple) -> None:  # type: ignore[type-arg]
     """Let both live through one event."""
     match event:
@@ -349,8 +394,8 @@ def follow(row: Row, oracle: OracleRow, event: tuple) -> None:  # type: ignore[t
             row.record(result)
             oracle.record(result.value)
         case ("report", (number, result)):
-            row.report(result, number + 1)
-            oracle.calls[number].add(result.value)
+            report(row, result, number + 1)
+            oracle.report(number, result)
         case ("end", why):
             row.end(why)
             oracle.is_ended = True
@@ -369,7 +414,7 @@ def test_any_sequence_of_events_comes_to_what_the_oracle_says(events: list[tuple
         follow(row, oracle, event)
         assert row.state == oracle.expected_state()
         assert not was_cancelled or row.state is CANCELLED
-        assert len(counted(row.facts)) <= max_attempts
+        assert len(used_up(row.facts)) <= max_attempts
         assert sum(each.state is AttemptState.RUNNING for each in row.facts.attempts) <= 1
         assert (row.facts.due_at is not None) is (row.state is QUEUED)
         assert bool(row.facts.reason) is (row.state is FAILED)
@@ -388,19 +433,20 @@ def test_receipts_commute_and_may_be_repeated(data: st.DataObject) -> None:
         row.claim()
     if not row.facts.attempts:
         return
-    reported = data.draw(st.lists(st.tuples(st.integers(1, len(row.facts.attempts)), results), max_size=8))
+    reported = data.draw(st.lists(st.tuples(st.integers(1, len(row.facts.attempts)), reports), max_size=8))
     again = data.draw(st.lists(st.sampled_from(reported), max_size=4)) if reported else []
     one, other = replay(row, reported), replay(row, data.draw(st.permutations(reported + again)))
     assert one.state is other.state
     assert [each.result for each in one.facts.attempts] == [each.result for each in other.facts.attempts]
     assert [each.is_doubted for each in one.facts.attempts] == [each.is_doubted for each in other.facts.attempts]
+    assert [each.half for each in one.facts.attempts] == [each.half for each in other.facts.attempts]
 
 
-def replay(row: Row, reported: list[tuple[int, Result]]) -> Row:
+def replay(row: Row, reported: list[tuple[int, Result | str]]) -> Row:
     copy = Row(max_attempts=row.facts.max_attempts)
     copy.facts, copy.now = row.facts, row.now
     for number, result in reported:
-        copy.report(result, number)
+        report(copy, result, number)
     return copy
 
 

@@ -133,6 +133,18 @@ def test_what_a_provider_noted_of_it_is_said_once() -> None:
     )
 
 
+def test_a_message_of_several_whose_content_was_refused_is_no_attempt_of_the_policy() -> None:
+    refused = replace(attempt(1, Result.TEMPORARY_FAILURE, "spam", "30007"), sent_with="a1", position=0, half="a1")
+    queued = replace(notification("sms", NotificationState.QUEUED, refused), due_at=AT + timedelta(seconds=3))
+    assert line(queued, others=3) == "slack, spam (30007), in one text with 3 others, next attempt at 02:14:06"
+    words = AttemptWords(brief=brief, explain=lambda channel, code: "")
+    remark = "its message was refused for its content, with others, which uses up no attempt"
+    assert remark in words.attempt(queued, refused).details
+    assert remark not in words.attempt(queued, replace(refused, result=Result.DELIVERED)).details
+    assert line(sent(refused, attempt(2, Result.ACCEPTED))) == "slack, accepted"
+    assert "attempt 1 of 5" in line(sent(refused, attempt(2, Result.TEMPORARY_FAILURE)))
+
+
 def test_the_look_is_that_of_the_result_or_of_the_state_without_one() -> None:
     released = replace(attempt(1, None), state=AttemptState.NOT_SENT)
     assert [look(each).word for each in (attempt(1, None), released, attempt(1, Result.DELIVERED))] == [

@@ -127,6 +127,10 @@ def test_a_tier_says_why_it_opened(why: str, counts: tuple[int, int, int], text:
             ),
             "text to Ada refused (twilio): the number is a landline (30006); the call went out instead",
         ),
+        (
+            of_page("temporary_failure_reported", "QUEUED", provider="twilio", code="30007", others=3, is_halved=True),
+            "text to Ada did not arrive (twilio, in one text with 3 others): 30007; its message leaves again in two halves",
+        ),
         (of_page("accepted", "SENT", channel="email", provider="smtp"), "mail to Ada accepted (smtp)"),
         (
             of_page("accepted", "SENT", channel="email", provider="smtp", others=3),

@@ -151,6 +151,7 @@ def test_in_a_storm_a_page_that_was_called_waits_for_the_next_call() -> None:
     assert calls(failed, now=START + seconds(10)) == (Departure.WAITS, seconds(50))
     assert calls(failed, now=START + lanes.REPEATED_AFTER - LEAD) == (Departure.WITH_ALL, seconds(0))
     others = [attempt(state=AttemptState.NOT_SENT), attempt(result=Result.TEMPORARY_FAILURE, is_doubted=True)]
+    others.append(attempt(result=Result.TEMPORARY_FAILURE, sent_with="a0", half="a1"))
     rows = [replace(failed, attempts=(each,)) for each in others]
     for row in (*rows, replace(failed, deferred_by=DeferralReason.LIMIT), replace(failed, severity=WARNING)):
         assert calls(row) == (Departure.ALONE, seconds(0))

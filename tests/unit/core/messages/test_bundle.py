@@ -20,9 +20,9 @@ def test_what_a_channel_broke_off_on_leaves_alone() -> None:
 
 
 def test_what_was_refused_together_or_breaks_a_channel_stays_apart() -> None:
-    halved = attempt(1, sent_with="a9", reason="refused", state=AttemptState.NOT_SENT)
+    halved = attempt(1, sent_with="a0", half="a9", reason="refused", state=AttemptState.NOT_SENT)
     broken = replace(CARRIED, code=BROKE_OFF, is_doubted=True)
-    rows = [page(), page(attempts=(CARRIED,)), page(attempts=(halved,)), page(attempts=(replace(halved, sent_with=None),))]
+    rows = [page(), page(attempts=(CARRIED,)), page(attempts=(halved,)), page(attempts=(replace(halved, half=None),))]
     assert [bundle.apart(row) for row in (*rows, page(attempts=(broken,)))] == ["", "", "a9", "", page().id]
 
 

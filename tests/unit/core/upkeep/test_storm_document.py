@@ -62,7 +62,7 @@ def test_what_left_in_one_call_is_one_message() -> None:
 
 def test_a_refused_message_an_unsent_one_and_a_status_update_count_as_nothing() -> None:
     refused = page("email", NotificationState.FAILED, carried(0, None, Result.PERMANENT_FAILURE))
-    halved = page("email", NotificationState.QUEUED, carried(1, "a1", state=AttemptState.NOT_SENT, reason="too long"))
+    halved = page("email", NotificationState.QUEUED, carried(1, "a1", state=AttemptState.NOT_SENT, half="a1", reason="too long"))
     update = page("slack", NotificationState.SENT, carried(2, None), kind=Kind.STATUS_UPDATE)
     found = storm(refused, halved, update)
     assert (found.messages, found.recipients[0].told) == ([], 0)
