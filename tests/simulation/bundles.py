@@ -27,6 +27,10 @@ _REPORTED = """
     WHERE a.state <> ? AND r.result IS NOT NULL AND n.channel <> ?
 """
 _USED_UP = "SELECT id FROM notifyflow_attempt WHERE sent_with = ? AND state <> 'NOT_SENT' AND NOT is_doubted"
+_USED_UP_LATER = """
+    SELECT a.id FROM notifyflow_attempt a JOIN notifyflow_receipt r ON r.matched_attempt_id = a.sent_with
+    WHERE r.is_about_content AND a.half IS NULL AND a.state <> ? AND a.result = ? AND NOT a.is_doubted
+"""
 _SPENT = "SELECT channel, SUM(count) FROM notifyflow_spent WHERE scope LIKE 'address %' GROUP BY channel"
 
 
@@ -85,6 +89,9 @@ class Bundles:
         refused = [each.attempt_id for each in self._outside.sends.values() if each.outcome == REFUSED_CONTENT]
         used = [row_id[-4:] for call in refused for (row_id,) in self._database.look(_USED_UP, call)]
         require(not used, f"bundle: a message of several was refused for its content, and cost {used} an attempt")
+        found = self._database.look(_USED_UP_LATER, AttemptState.NOT_SENT, Result.TEMPORARY_FAILURE)
+        used = [row_id[-4:] for (row_id,) in found]
+        require(not used, f"bundle: a carrier refused the content of a message of several, and cost {used} an attempt")
         spent: dict[str, Any] = dict(self._database.look(_SPENT))
         for channel in ("sms", "voice") if is_capped else ():
             count, calls = spent.get(channel, 0), self._calls[channel]

@@ -54,7 +54,7 @@ _THREADS = 4  # a worker's: three that answer rings, and the sweeper
 _CLAIMS = """
     SELECT n.kind, n.max_attempts, n.id, e.state, e.is_current, i.state,
            (SELECT COUNT(*) FROM notifyflow_attempt b WHERE b.notification_id = n.id AND b.state = 'RUNNING'),
-           (SELECT COUNT(*) FROM notifyflow_attempt b WHERE b.notification_id = n.id AND b.state <> 'NOT_SENT')
+           (SELECT COUNT(*) FROM notifyflow_attempt b WHERE b.notification_id = n.id AND b.state <> 'NOT_SENT' AND b.half IS NULL)
     FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
     JOIN notifyflow_escalation e ON e.id = n.escalation_id JOIN notifyflow_incident i ON i.id = n.incident_id WHERE a.id = ?
 """

@@ -480,6 +480,10 @@ def _apply_to_the_first(deps: Dependencies, bundled: receive.Bundled) -> Any:
     return _apply_to_all(deps, replace(bundled, refs=bundled.refs[:1]))
 
 
+def _without_halves(bundled: receive.Bundled) -> Any:
+    return [replace(each, half=None) for each in _parts(bundled)]
+
+
 def _refused_for_good(response: Any) -> Outcome:
     return replace(_outcome_of(response), is_about_content=False)
 
@@ -548,6 +552,7 @@ _inform, _quiet_until, _completed = outages.inform, quiet.quiet_until, record._c
 _handle_all = SetUseCase.handle_all
 _begin_all, _bundle_of, _postpone = claim_module.begin_all, attempts.bundle_of, lifecycle.postpone
 _apply_to_all, _outcome_of = receive.apply_to_all, deliver.outcome_of
+_parts = receive.Bundled.parts.fget
 
 
 @contextmanager
@@ -771,6 +776,11 @@ MUTANTS = (
         "a refusal for content that costs all an attempt",
         swap=lambda: swapped(deliver, "outcome_of", _refused_for_good),
         known=293,
+    ),
+    Mutant(
+        "a later refusal of the content that costs all an attempt",
+        swap=lambda: swapped(receive.Bundled, "parts", property(_without_halves)),
+        known=276,
     ),
     Mutant("a pause whose early end brings nothing forward", Variant(parts=(NoBringingForward,)), known=7),
     Mutant(

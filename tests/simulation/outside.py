@@ -133,6 +133,8 @@ RESULTS: dict[str, tuple[Result | None, ...]] = {
     "contradictory": (Result.PERMANENT_FAILURE, Result.TEMPORARY_FAILURE, Result.DELIVERED, Result.ACCEPTED),
     "silent": (),
 }
+FILTERED: tuple[Result | None, ...] = (Result.ACCEPTED, Result.TEMPORARY_FAILURE)
+"""The receipts for a message that the carrier refuses for its content."""
 
 DROPPED: dict[str, tuple[Result | None, ...]] = {
     # the receipts that pass a carrier that drops the deciding ones, or all
@@ -198,7 +200,8 @@ class SimulatedProvider(Provider):
         is_accepted, error = OUTCOMES[outcome]
         ref = f"ref-{message.attempt_id[-6:]}"
         if is_accepted and self._channel in outside.reporting:
-            outside.report_later(self, send, self._channel, ref, titles=len(message.content.bundled))
+            is_filtered = any((self._channel, key) in outside.filtered for key in named)
+            outside.report_later(self, send, self._channel, ref, titles=len(message.content.bundled), is_filtered=is_filtered)
         world.sleep(PROVIDER_TIMEOUT_S if outcome.startswith("timed out") else outside.latency_s())
         world.note(f"{self.name}: {outcome} ({message.attempt_id[-4:]})")
         send.outcome, send.is_accepted = outcome, is_accepted
@@ -263,6 +266,7 @@ class Outside:
         dropping: The channels whose carriers drop receipts, with the receipts that pass; this never heals.
         certain: What every provider does; None where that is drawn.
         unspeakable: The incidents, by channel and key, that a channel's providers refuse in every message that names them.
+        filtered: Those that its carriers refuse so, as is reported after the provider has accepted the message.
     """
 
     def __init__(self, world: World, database: Any, receive: Callable[[Receipt], Task | None]) -> None:
@@ -272,6 +276,7 @@ class Outside:
         self.underway = 0
         self.certain: Certain | None = None
         self.unspeakable: set[tuple[str, str]] = set()
+        self.filtered: set[tuple[str, str]] = set()
         self.on_begin: Callable[[str], None] = lambda attempt_id: None
         self.on_message: Callable[[OutboundMessage], None] = lambda message: None
         self.on_response: Callable[[Send], None] = lambda send: None
@@ -334,13 +339,16 @@ class Outside:
                 return outcome
         return "accepted"
 
-    def report_later(self, provider: SimulatedProvider, send: Send, channel: str, ref: str, *, titles: int) -> None:
+    def report_later(
+        self, provider: SimulatedProvider, send: Send, channel: str, ref: str, *, titles: int, is_filtered: bool
+    ) -> None:
         """Schedule the receipts of a message: out of order, twice or never, perhaps before its send is recorded.
 
         A key in a call about several incidents is pressed after some of its ``titles``.
         """
         chance = self.world.random
         results = RESULTS["delivered"] if self.world.is_healed or chance.random() < 0.5 else RESULTS[chance.choice(list(RESULTS))]
+        results = FILTERED if is_filtered else results
         results = self.certain.receipts if self.certain else DROPPED.get(self.dropping.get(channel, ""), results)
         patience_s = 0.001 if self.certain else self._patience_s
         for number, result in enumerate(results):
@@ -355,6 +363,8 @@ class Outside:
                 evidence=Evidence.HUMAN if is_key else Evidence.CARRIER,
                 is_key_press=is_key,
                 code=f"key {digit} at {chance.randint(0, titles)}" if digit else "",
+                is_our_fault=is_filtered and result is Result.TEMPORARY_FAILURE,
+                is_about_content=is_filtered and result is Result.TEMPORARY_FAILURE,
                 is_acknowledgement=digit in ("1", "4") if digit else is_key and not self.certain and chance.random() < 0.5,
             )
             if result is not None:

@@ -25,6 +25,7 @@ _CALM = 0.5
 _APART = 0.2
 _TURNING_OFF = 0.25
 _UNSPEAKABLE = 0.3
+_FILTERED = 0.4
 _RELEASED_WITHIN_S = 5.0
 _SOON = timedelta(seconds=1)
 _HELD = """
@@ -165,6 +166,10 @@ class Storms:
         apart = self._world.apart("unspeakable")
         if apart.random() < _UNSPEAKABLE:
             self._outside.unspeakable.add((apart.choice(sorted(storm.people[0].addresses)), apart.choice(storm.keys)[0]))
+        apart, texted = self._world.apart("filtered"), self._outside.reporting.intersection(storm.people[0].addresses) - {"voice"}
+        if texted and apart.random() < _FILTERED:
+            channel = apart.choice(sorted(texted))
+            self._outside.filtered |= {(channel, key) for key, _, _ in apart.sample(storm.keys, k=2)}
         for key, namespace, severity in storm.keys:
             at_s = storm.at_s + chance.uniform(0, span_s)
             people(at_s, partial(notify, key, namespace, severity, storm.people))
