@@ -67,6 +67,7 @@ class AnyStory(RuleBasedStateMachine):
         self.driver = Driver(self.store, operations=[a_contact("ops", "email", "sms")])
         self.rows: dict[str, OracleRow] = {}
         self.attempts: dict[str, tuple[str, int]] = {}
+        self.carried: dict[str, list[str]] = {}  # by the attempt that makes their call, itself among them
         self.running: list[Claimed] = []
         self.reported: list[tuple[str, Result | None, str]] = []
         self.accepted: dict[str, int] = {}
@@ -142,8 +143,10 @@ class AnyStory(RuleBasedStateMachine):
     def claim(self, channels: set[str], has_provider: bool) -> None:
         escalations = {each.facts.id: each for status in self._all() for each in status.escalations}
         providers = [f"provider {len(self.attempts)}"] if has_provider else []  # so that none is ever found unhealthy, or mute
-        calls = chain.from_iterable(self.driver.claim(each, limit=2, providers=providers) for each in sorted(channels))
-        for claimed in (each for call in calls for each in call.attempts):  # what was late leaves in one call
+        calls = [call for each in sorted(channels) for call in self.driver.claim(each, limit=2, providers=providers)]
+        for call in calls:  # what was late leaves in one call
+            self.carried[call.message.attempt_id] = [each.message.attempt_id for each in call.attempts]
+        for claimed in chain.from_iterable(call.attempts for call in calls):
             row = self.rows[claimed.message.notification_id]
             row.claim()
             self.attempts[claimed.message.attempt_id] = (claimed.message.notification_id, len(row.calls) - 1)
@@ -264,9 +267,10 @@ class AnyStory(RuleBasedStateMachine):
 
     def _report(self, attempt_id: str, result: Result | None, event_id: str, *, key: str = "") -> None:
         self.driver.report(attempt_id, result, event_id=event_id, key=key)
-        row_id, number = self.attempts[attempt_id]
-        if result is not None:
-            self.rows[row_id].calls[number].add(result.value)
+        for each in self.carried.get(attempt_id, [attempt_id]):
+            row_id, number = self.attempts[each]
+            if result is not None:
+                self.rows[row_id].calls[number].add(result.value)
 
     def _call(self, claimed: Claimed, outcome: Outcome | None) -> None:
         if outcome is None:
