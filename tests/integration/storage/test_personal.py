@@ -20,7 +20,7 @@ OPAQUE: Mapping[type[Model], str] = {
     tables.StepContactRow: "incident_id recipient_id",
     tables.EscalationRow: "id incident_id recipient_id policy reason carried",
     tables.NotificationRow: "id incident_id escalation_id channel namespace lane reason incident_event",
-    tables.AttemptRow: "id notification_id provider token code reason provider_ref sent_with",
+    tables.AttemptRow: "id notification_id provider token code reason provider_ref sent_with half",
     tables.TransitionRow: "incident_id machine row_id event source target detail",
     tables.ReceiptRow: "provider event_id attempt_id provider_ref code reason state matched_attempt_id",
     tables.InboundEntryRow: "incident_id api_key route why left_out",

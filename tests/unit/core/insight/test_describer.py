@@ -152,7 +152,7 @@ def test_an_attempt_says_all_that_is_known_of_it() -> None:
     assert view.details[:2] == ("accepted by the provider", "a receipt is due by 02:14:03")
     running, unsent = attempt(2, None), replace(attempt(1, None), state=AttemptState.NOT_SENT)
     assert [each.look.word for each in the_page(unsent, running, state=N.SENDING).attempts] == ["not sent", "running"]
-    halved = replace(unsent, sent_with="a7", code="21617", reason="our text is too long")
+    halved = replace(unsent, half="a7", code="21617", reason="our text is too long")
     views = the_page(unsent, halved, running, state=N.SENDING).attempts
     assert [view.details for view in views[:2]] == [
         (),
