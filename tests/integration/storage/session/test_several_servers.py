@@ -10,9 +10,12 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.core.delivery.model import AttemptState
 from notifyflow.errors import CommitUnknown, StorageUnavailable
 from notifyflow.storage.dialects.postgres_url import check
 from notifyflow.storage.store import Store
+from tests.builders import a_recipient, an_incident
+from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.integration.engine.test_deliver import NotedBell
 from tests.integration.storage.samples import begin, count
@@ -21,6 +24,7 @@ from tests.servers.standby import NAME, Standby, Withholding, standby_of
 from tests.waiting import wait_until
 
 ONLY_WRITABLE = "target_session_attrs=read-write"
+WAITING = sql.SQL("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
 SEEN = sql.SQL("SELECT times_seen FROM notifyflow_incident WHERE id = 'i'")
 
 
@@ -104,6 +108,23 @@ def test_a_commit_that_waits_for_a_synchronous_standby_is_not_taken_for_done(pri
         held.release()
         wait_until(lambda: flow.find("db-9") is not None)
         assert flow.status("db-9").facts.times_seen == 1
+
+
+def test_nothing_is_sent_while_a_synchronous_standby_hangs(primary: Postgres, held: Withholding) -> None:
+    """A claim that gives up keeps a connection of the server busy; what it stored is done once the standby has it."""
+    driver = Driver(Store(primary.direct_url()))
+    driver.notify(an_incident("db-8"), a_recipient("ada", "email"))
+    held.hold()
+    with pytest.raises(StorageUnavailable):
+        driver.claim("email")
+    assert driver.claim("email") == (), "a page was claimed twice"
+    assert primary.execute(WAITING) == [(1,)]
+    assert driver.pages(key="db-8")["email"].attempts == ()
+    held.release()
+    wait_until(lambda: primary.execute(WAITING) == [(0,)])
+    (attempt,) = driver.pages(key="db-8")["email"].attempts
+    assert attempt.state is AttemptState.RUNNING, "its lease ends in a doubt"
+    driver.store.close()
 
 
 def test_a_store_goes_over_to_the_promoted_standby_by_itself_and_says_so_once(
