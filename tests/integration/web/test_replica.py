@@ -19,6 +19,7 @@ from notifyflow.core.namespaces import SHARED
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.service.replica import ListSource, Source, Unfit, requesting
 from notifyflow.settings import Settings
+from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock, a_recipient, an_incident
@@ -31,6 +32,7 @@ from tests.waiting import wait_until
 
 _CHANGED = "notifyflow-changed"
 _EVERY = MessageFilter()
+CANCELLED = sql.SQL("SELECT sum(confl_lock) FROM pg_stat_database_conflicts")
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "read-replica.rst"
 
 
@@ -311,6 +313,28 @@ def test_a_hanging_replica_costs_one_reader_its_time_limit(postgres_url: str, st
 def begun(relay: Late) -> int:
     """Return how many reads have begun; what a client says as it gives up may pass the relay later."""
     return sum(b"BEGIN" in each for each in relay.requests)
+
+
+def test_a_read_that_recovery_cancels_each_time_is_the_primarys(postgres_url: str, standby: Standby) -> None:
+    """The standby replays a lock of the table that is read, and does not wait for its readers."""
+    standby.set(max_standby_streaming_delay="0")
+
+    def query(reads: Reads) -> int:
+        count = len(reads.incidents(10))
+        if reads.etags.of_replica() is not None:
+            ((before,),) = standby.execute(CANCELLED)
+            with connect(postgres_url, autocommit=True) as other:
+                other.execute("VACUUM (FULL) notifyflow_incident")
+            wait_until(lambda: standby.execute(CANCELLED) > [(before,)])
+        return count + len(reads.incidents(10))
+
+    with running(postgres_url, standby) as system, requesting(system.source) as request:
+        system.open("db-1")
+        system.sweep()
+        request.may_lag = True
+        assert system.source.read(query) == 2
+        assert not request.is_replicated
+    standby.set(max_standby_streaming_delay="30s")
 
 
 def test_a_promoted_replica_is_not_used(postgres_server: Postgres, postgres_url: str) -> None:
