@@ -22,35 +22,26 @@ PACES = {FAILING: 10, OTHER: 5}
 """How many incidents a second come to each cell."""
 _BIN_S = 10
 _FIGURES = Path(__file__).parents[3] / "docs" / "figures" / "cells"
+_TABLE = """.. list-table::
+   :header-rows: 1
+   :widths: 32 17 13 12 14 12
+
+   * - The database of ``{failing}``
+     - accepted by ``{name}``
+     - response, p50
+     - slowest
+     - page leaves after, p50
+     - latest
+{rows}"""
 _TEXT = """.. Made by scripts/bench; do not edit.
 
 ``{other}``, to which {paces[south]} incidents come in a second:
 
-.. list-table::
-   :header-rows: 1
-   :widths: 32 17 13 12 14 12
-
-   * - The database of ``{failing}``
-     - accepted by ``{other}``
-     - response, p50
-     - slowest
-     - page leaves after, p50
-     - latest
-{rows}
+{table}
 
 ``{failing}`` itself, to which {paces[north]} incidents come in a second:
 
-.. list-table::
-   :header-rows: 1
-   :widths: 32 17 13 12 14 12
-
-   * - The database of ``{failing}``
-     - accepted by ``{failing}``
-     - response, p50
-     - slowest
-     - page leaves after, p50
-     - latest
-{failing_rows}
+{failing_table}
 
 The web process computed {own.cpu_ms:.1f} ms for a request of the first phase, and held {own.megabytes:.0f} MB at the end. With
 both cells on one event loop it was {one.cpu_ms:.1f} ms, and while one database hung, ``{other}`` accepted {hung.accepted} of
@@ -102,13 +93,15 @@ def main() -> int:
     """Measure, write the figures, and return whether the other cell refused anything."""
     own, one = run(OWN_LOOPS), run(ONE_LOOP)
     (hung,) = (each for each in one.seen[OTHER] if each.phase == "hangs")
-    rows, failing_rows = ("\n".join(map(_row, own.seen[name])) for name in (OTHER, FAILING))
+    table, failing_table = (
+        _TABLE.format(failing=FAILING, name=name, rows="\n".join(map(_row, own.seen[name]))) for name in (OTHER, FAILING)
+    )
     text = _TEXT.format(
         other=OTHER,
         failing=FAILING,
         paces=PACES,
-        rows=rows,
-        failing_rows=failing_rows,
+        table=table,
+        failing_table=failing_table,
         own=own,
         one=one,
         hung=hung,
