@@ -1,4 +1,7 @@
-"""Hypothesis strategies for the values of the core, grouped by module."""
+"""Hypothesis strategies for the values of the core, grouped by module.
+
+A strategy that needs nothing that was drawn stands outside its function: making it each time takes longer than drawing from it.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -103,52 +106,63 @@ def incident_events() -> st.SearchStrategy[IncidentEvent]:
     )
 
 
+_delays = st.lists(st.timedeltas(timedelta(microseconds=1), timedelta(hours=1)), max_size=6)
+_up_to_an_hour = st.timedeltas(timedelta(0), timedelta(hours=1))
+_jitters = st.floats(0, 1)
+
+
 @st.composite
 def schedules(draw: st.DrawFn) -> RetrySchedule:
-    delays = tuple(draw(st.lists(st.timedeltas(timedelta(microseconds=1), timedelta(hours=1)), max_size=6)))
-    window = max(sum(delays, timedelta(0)), timedelta(seconds=1)) + draw(st.timedeltas(timedelta(0), timedelta(hours=1)))
-    return RetrySchedule(delays=delays, jitter=draw(st.floats(0, 1)), window=window)
+    delays = tuple(draw(_delays))
+    window = max(sum(delays, timedelta(0)), timedelta(seconds=1)) + draw(_up_to_an_hour)
+    return RetrySchedule(delays=delays, jitter=draw(_jitters), window=window)
 
 
 rules = st.one_of(st.builds(Failed, at_least=st.integers(1, 6)), st.builds(Unacknowledged, after=spans))
 channel_sets = st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=4, unique=True).map(tuple)
 
 
-@st.composite
-def policies(draw: st.DrawFn) -> Policy:
-    """Make any valid policy."""
-    first = Tier(name=draw(names), channels=draw(channel_sets))
-    later = st.builds(
+_later_tiers = st.lists(
+    st.builds(
         Tier,
         name=names,
         channels=channel_sets,
         rules=st.lists(rules, min_size=1, max_size=3).map(tuple),
         shut_for=st.lists(severities, max_size=2, unique=True).map(tuple),
-    )
+    ),
+    max_size=3,
+)
+_retries = st.builds(
+    Retries,
+    normal=schedules(),
+    critical=schedules(),
+    by_channel=st.dictionaries(st.sampled_from(CHANNELS), schedules(), max_size=2),
+)
+_repeats = st.none() | st.builds(
+    Repeat, every=spans, rounds=st.integers(1, 5), never_for=st.lists(severities, max_size=2).map(tuple)
+)
+_overdue = st.dictionaries(st.sampled_from(CHANNELS), spans, max_size=3)
+_booleans, _numbers, _acknowledgements = st.booleans(), st.integers(1, 5), st.sampled_from(Acknowledgement)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Make any valid policy."""
+    first = Tier(name=draw(names), channels=draw(channel_sets))
     return Policy(
         name=draw(names),
-        tiers=(first, *draw(st.lists(later, max_size=3))),
-        retries=draw(
-            st.builds(
-                Retries,
-                normal=schedules(),
-                critical=schedules(),
-                by_channel=st.dictionaries(st.sampled_from(CHANNELS), schedules(), max_size=2),
-            )
-        ),
-        is_suspicion_on=draw(st.booleans()),
-        suspected_after_attempts=draw(st.integers(1, 5)),
+        tiers=(first, *draw(_later_tiers)),
+        retries=draw(_retries),
+        is_suspicion_on=draw(_booleans),
+        suspected_after_attempts=draw(_numbers),
         suspected_after_deferral=draw(spans),
-        acknowledgement=draw(st.sampled_from(Acknowledgement)),
-        repeat=draw(
-            st.none()
-            | st.builds(Repeat, every=spans, rounds=st.integers(1, 5), never_for=st.lists(severities, max_size=2).map(tuple))
-        ),
+        acknowledgement=draw(_acknowledgements),
+        repeat=draw(_repeats),
         delayed_after=draw(spans),
         fresh_for=draw(spans),
         fresh_for_critical=draw(spans),
         escalate_within=draw(spans),
-        overdue_after=draw(st.dictionaries(st.sampled_from(CHANNELS), spans, max_size=3)),
+        overdue_after=draw(_overdue),
         unconfirmed_after=draw(spans),
         critical_channels=draw(channel_sets),
     )
@@ -289,34 +303,44 @@ def _counts(times: int) -> tuple[str, ...]:
 _SOON = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=40))
 _AGES = st.one_of(_SOON, _SOON, _SOON, st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=5)))
 _EDGES = (timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1))
+_AT_OR_NEVER = st.none() | _AGES.map(lambda age: NOW + age)
+_UP_TO_THREE, _MOSTLY_TRUE = st.integers(0, 3), st.integers(0, 9).map(bool)
+_RESULTS, _ATTEMPT_STATES = st.sampled_from(Result), st.sampled_from(AttemptState)
+_OVER = st.sampled_from((AttemptState.RECORDED, AttemptState.NOT_SENT))
+_EVIDENCE, _HALVES = st.sampled_from((None, None, *Evidence)), st.sampled_from((None, None, "a9"))
+_ENDED = st.none() | st.sampled_from(Ended)
 
 
 @st.composite
 def attempts(draw: st.DrawFn, number: int, *, may_run: bool) -> AttemptFacts:
     """Make an attempt that was recorded, released or, if it may, is running."""
-    state = draw(st.sampled_from(AttemptState if may_run else (AttemptState.RECORDED, AttemptState.NOT_SENT)))
-    result = draw(st.sampled_from(Result)) if state is AttemptState.RECORDED else None
+    state = draw(_ATTEMPT_STATES if may_run else _OVER)
+    result = draw(_RESULTS) if state is AttemptState.RECORDED else None
     started_at = NOW + draw(_AGES)
-    receipt_due_at = draw(st.none() | _AGES.map(lambda age: started_at + age))
+    receipt_due_at = _later(draw(_AT_OR_NEVER), started_at - NOW)
     return attempt(
         number,
         result,
         state=state,
         started_at=started_at,
-        evidence=result and draw(st.sampled_from((None, None, *Evidence))),
-        is_our_fault=result is Result.TEMPORARY_FAILURE and draw(st.booleans()),
-        half=draw(st.sampled_from((None, None, "a9"))) if result is Result.TEMPORARY_FAILURE else None,
+        evidence=result and draw(_EVIDENCE),
+        is_our_fault=result is Result.TEMPORARY_FAILURE and draw(_booleans),
+        half=draw(_HALVES) if result is Result.TEMPORARY_FAILURE else None,
         receipt_due_at=receipt_due_at,
-        unproven_at=draw(st.none() | _AGES.map(lambda age: started_at + age)) if receipt_due_at is None else None,
+        unproven_at=_later(draw(_AT_OR_NEVER), started_at - NOW) if receipt_due_at is None else None,
     )
+
+
+def _later(at: datetime | None, by: timedelta) -> datetime | None:
+    return None if at is None else at + by
 
 
 @st.composite
 def pages(draw: st.DrawFn, channel: str, tier: int, policy: Policy, severity: Severity) -> NotificationFacts:
     """Make a page of an escalation that was not stopped, in the state that follows from its attempts."""
-    number = draw(st.integers(0, 3))
+    number = draw(_UP_TO_THREE)
     made = tuple(draw(attempts(each, may_run=each == number)) for each in range(1, number + 1))
-    ended = draw(st.none() | st.sampled_from(Ended)) if all(each.state is not AttemptState.RUNNING for each in made) else None
+    ended = draw(_ENDED) if all(each.state is not AttemptState.RUNNING for each in made) else None
     row = page(
         channel,
         id=f"n-{tier}-{channel}",
@@ -326,27 +350,31 @@ def pages(draw: st.DrawFn, channel: str, tier: int, policy: Policy, severity: Se
         attempts=made,
         ended=ended,
         ended_at=ended and NOW + draw(_AGES),
-        deferred_since=draw(st.none() | _AGES.map(lambda age: NOW + age)),
+        deferred_since=draw(_AT_OR_NEVER),
     )
     state = state_of(row)
     return replace(row, state=state, deferred_since=row.deferred_since if state is NotificationState.QUEUED else None)
 
 
+_POLICY = policies()
+_SHORT = st.timedeltas(timedelta(microseconds=1), timedelta(minutes=30))
+_ONE_OR_TWO = st.integers(1, 2)
+_LIVELY_RULES = st.one_of(st.builds(Failed, at_least=_ONE_OR_TWO), st.builds(Unacknowledged, after=_SHORT))
+
+
 @st.composite
 def lively_policies(draw: st.DrawFn) -> Policy:
     """Make a policy with a next tier, and with times as short as the rows' ages."""
-    policy = draw(policies())
-    soon = st.timedeltas(timedelta(microseconds=1), timedelta(minutes=30))
-    rules = st.one_of(st.builds(Failed, at_least=st.integers(1, 2)), st.builds(Unacknowledged, after=soon))
-    last = Tier(name="last", channels=draw(channel_sets), rules=(draw(rules),))
+    policy = draw(_POLICY)
+    last = Tier(name="last", channels=draw(channel_sets), rules=(draw(_LIVELY_RULES),))
     return replace(
         policy,
         tiers=(*policy.tiers[:2], last),
         is_suspicion_on=True,
-        suspected_after_attempts=draw(st.integers(1, 2)),
-        suspected_after_deferral=draw(soon),
-        escalate_within=draw(soon),
-        unconfirmed_after=draw(soon),
+        suspected_after_attempts=draw(_ONE_OR_TWO),
+        suspected_after_deferral=draw(_SHORT),
+        escalate_within=draw(_SHORT),
+        unconfirmed_after=draw(_SHORT),
         fresh_for=timedelta(days=2),
         fresh_for_critical=timedelta(days=2),
     )
@@ -362,32 +390,43 @@ paused_intervals = st.lists(_STOPPED, max_size=2).map(
 """Times in which an operator had stopped everything; they may overlap, and may not have ended yet."""
 
 
+_ANY_POLICY = st.one_of(policies(), lively_policies(), lively_policies())  # two strategies: one that is given twice counts once
+_LIVELY_POLICY = lively_policies()
+_MOSTLY_CRITICAL = st.just(Severity.CRITICAL) | severities
+_TIERS = st.sampled_from((1, 1, 1, 2, 2, 3, 0))
+_SOME_CHANNELS = st.sets(st.sampled_from(CHANNELS))
+_WISHES = st.lists(st.sampled_from(CHANNELS), max_size=3, unique=True)
+_LIVE = st.sampled_from((EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED))
+_UNRESOLVED = st.sampled_from((IncidentState.OPEN, IncidentState.OPEN, IncidentState.ACKNOWLEDGED))
+_URGENT = st.sampled_from((Severity.CRITICAL, Severity.ERROR))
+
+
 @st.composite
 def contexts(draw: st.DrawFn) -> DecisionContext:
     """Make a live context of any policy, with some tiers open and their pages in any state; most may still open a tier."""
-    policy = draw(st.one_of(policies(), lively_policies(), lively_policies()))
-    severity = draw(st.just(Severity.CRITICAL) | severities)
-    tier = min(draw(st.sampled_from((1, 1, 1, 2, 2, 3, 0))), len(policy.tiers) - draw(st.integers(0, 9).map(bool)))
+    policy = draw(_ANY_POLICY)
+    severity = draw(_MOSTLY_CRITICAL)
+    tier = min(draw(_TIERS), len(policy.tiers) - draw(_MOSTLY_TRUE))
     ahead = {channel for each in policy.tiers[tier:] for channel in each.channels}
-    addresses = frozenset(draw(st.sets(st.sampled_from(CHANNELS))) | (ahead if draw(st.integers(0, 3)) else set()))
+    addresses = frozenset(draw(_SOME_CHANNELS) | (ahead if draw(_UP_TO_THREE) else set()))
     rows = [
         draw(pages(channel, number, policy, severity))
         for number, opened in enumerate(policy.tiers[:tier], start=1)
         for channel in opened.channels
-        if draw(st.integers(0, 3))
+        if draw(_UP_TO_THREE)
     ]
-    wishes = draw(st.lists(st.sampled_from(CHANNELS), max_size=3, unique=True)) if severity is Severity.CRITICAL else []
-    early = [channel for channel in wishes if draw(st.integers(0, 3))]
+    wishes = draw(_WISHES) if severity is Severity.CRITICAL else []
+    early = [channel for channel in wishes if draw(_UP_TO_THREE)]
     rows += [draw(pages(channel, 0, policy, severity)) for channel in early]
     facts = escalation(
         policy=policy,
         severity=severity,
         tier=tier,
-        state=draw(st.sampled_from((EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED))),
+        state=draw(_LIVE),
         next_round_at=draw(st.sampled_from((None, NOW + policy.repeat.every))) if policy.repeat else None,
         repetition=draw(st.integers(1, policy.repeat.rounds if policy.repeat else 1)),
     )
-    state = draw(st.sampled_from((IncidentState.OPEN, IncidentState.OPEN, IncidentState.ACKNOWLEDGED)))
+    state = draw(_UNRESOLVED)
     return DecisionContext(
         escalation=facts,
         incident=incident(state=state),
@@ -402,11 +441,11 @@ def contexts(draw: st.DrawFn) -> DecisionContext:
 @st.composite
 def brinks(draw: st.DrawFn) -> DecisionContext:
     """Make a context in which only failures, suspicions and their age decide whether the next tier opens."""
-    policy = draw(lively_policies())
+    policy = draw(_LIVELY_POLICY)
     first = Tier(name="first", channels=draw(channel_sets))
-    then = Tier(name="then", channels=("voice",), rules=(Failed(at_least=draw(st.integers(1, 2))),))
+    then = Tier(name="then", channels=("voice",), rules=(Failed(at_least=draw(_ONE_OR_TWO)),))
     policy = replace(policy, tiers=(first, then))
-    severity = draw(st.sampled_from((Severity.CRITICAL, Severity.ERROR)))
+    severity = draw(_URGENT)
     rows = tuple(draw(pages(channel, 1, policy, severity)) for channel in first.channels)
     facts = escalation(policy=policy, severity=severity, tier=1)
     return DecisionContext(

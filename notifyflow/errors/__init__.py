@@ -13,6 +13,7 @@ from notifyflow.errors.access import InvalidLink as InvalidLink
 from notifyflow.errors.access import LoginRefused as LoginRefused
 from notifyflow.errors.access import MissingScope as MissingScope
 from notifyflow.errors.access import NotLoggedIn as NotLoggedIn
+from notifyflow.errors.access import OtherHeartbeat as OtherHeartbeat
 from notifyflow.errors.access import SetupOver as SetupOver
 from notifyflow.errors.access import TooManyAddresses as TooManyAddresses
 from notifyflow.errors.access import TooManyLogins as TooManyLogins
@@ -22,6 +23,7 @@ from notifyflow.errors.access import UserExists as UserExists
 from notifyflow.errors.access import UserNotFound as UserNotFound
 from notifyflow.errors.incidents import AmbiguousKey as AmbiguousKey
 from notifyflow.errors.incidents import Fenced as Fenced
+from notifyflow.errors.incidents import HeartbeatNotFound as HeartbeatNotFound
 from notifyflow.errors.incidents import IdempotencyMismatch as IdempotencyMismatch
 from notifyflow.errors.incidents import IllegalMove as IllegalMove
 from notifyflow.errors.incidents import IncidentResolved as IncidentResolved
@@ -31,6 +33,7 @@ from notifyflow.errors.incidents import OverrideNotFound as OverrideNotFound
 from notifyflow.errors.incidents import RecipientInUse as RecipientInUse
 from notifyflow.errors.incidents import RecipientNotFound as RecipientNotFound
 from notifyflow.errors.incidents import RecipientUnknown as RecipientUnknown
+from notifyflow.errors.incidents import SilenceNotFound as SilenceNotFound
 from notifyflow.errors.input import NAMED as NAMED
 from notifyflow.errors.input import Fault as Fault
 from notifyflow.errors.input import InvalidAge as InvalidAge
@@ -45,6 +48,7 @@ from notifyflow.errors.input import InvalidPolicy as InvalidPolicy
 from notifyflow.errors.input import InvalidRequest as InvalidRequest
 from notifyflow.errors.input import InvalidScript as InvalidScript
 from notifyflow.errors.input import InvalidSettings as InvalidSettings
+from notifyflow.errors.input import InvalidSilence as InvalidSilence
 from notifyflow.errors.input import InvalidUser as InvalidUser
 from notifyflow.errors.input import UnreadableIncident as UnreadableIncident
 from notifyflow.errors.input import count_more as count_more

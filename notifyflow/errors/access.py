@@ -39,6 +39,13 @@ class MissingScope(AccessDenied):
         self.scope = scope
 
 
+class OtherHeartbeat(AccessDenied):
+    """Raised when an API key pings for another job than its own, whether there is one or not."""
+
+    def __init__(self) -> None:
+        super().__init__("the API key is for the heartbeat of another job")
+
+
 class TooManyRequests(AccessDenied):
     """Raised when an API key is used more often than its limit allows.
 

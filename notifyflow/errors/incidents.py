@@ -126,9 +126,25 @@ class NotConfirmed(NotifyflowError):
     """Raised when an action needs confirmation and there is no terminal to ask on; nothing was done."""
 
 
+class HeartbeatNotFound(NotifyflowError):
+    """Raised when the directory declares no such heartbeat."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the directory declares no heartbeat {name}")
+        self.name = name
+
+
 class OverrideNotFound(NotifyflowError):
     """Raised when there is no override of an id, or it was cancelled, or it has ended."""
 
     def __init__(self, override_id: str) -> None:
         super().__init__(f"no override {override_id!r} is in force or to come. `notifyflow oncall show` lists them.")
         self.override_id = override_id
+
+
+class SilenceNotFound(NotifyflowError):
+    """Raised when there is no such silence, or none that the caller may see."""
+
+    def __init__(self, silence_id: str) -> None:
+        super().__init__(f"there is no silence {silence_id!r}. `notifyflow silence list` shows those there are.")
+        self.silence_id = silence_id

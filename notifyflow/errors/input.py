@@ -122,5 +122,9 @@ class InvalidPause(InvalidInput):
     """Raised when a pause has an unknown target, no valid duration, or no author."""
 
 
+class InvalidSilence(InvalidInput):
+    """Raised when a silence has no valid matchers, time or reason, or would silence what may not be silenced."""
+
+
 class InvalidScript(InvalidInput):
     """Raised when a sandbox script cannot be parsed."""

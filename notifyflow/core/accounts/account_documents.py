@@ -28,6 +28,7 @@ class ApiKeyDocument(Document):
     name: str
     namespace: str
     scopes: Annotated[list[str], BeforeValidator(sorted)]
+    heartbeat: str | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

@@ -12,9 +12,10 @@ from enum import StrEnum
 
 from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
-from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, MissingScope
+from notifyflow.errors import ApiKeyRevoked, Fault, InvalidApiKey, InvalidNamespace, InvalidRequest, MissingScope
 
 _PREFIX = "nf"
+_NOTE_USE_EVERY = timedelta(hours=1)
 
 
 class KeyScope(StrEnum):
@@ -24,6 +25,7 @@ class KeyScope(StrEnum):
     READ = "read"
     OPERATE = "operate"
     METRICS = "metrics"
+    PING = "ping"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class ApiKey:
         id: Opaque; appears in logs and in the key itself.
         name: The name its creator chose; requests are logged under it.
         namespace: The namespace whose incidents it reaches; ``*`` for all, without the scope ``ingest``.
+        heartbeat: The watched job that it pings for, with the scope ``ping``, which stands alone; None for any other key.
         digest: The SHA-256 of its secret, in hex digits.
         expires_at: When it expires; None for never.
         revoked_at: When it was revoked; None if it was not.
@@ -46,6 +49,7 @@ class ApiKey:
     digest: str
     created_at: datetime
     namespace: str = ""
+    heartbeat: str | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -59,6 +63,10 @@ class ApiKey:
     def namespaces(self) -> frozenset[str] | None:
         """The namespaces that it reaches; None for all."""
         return None if self.only is None else frozenset({self.only})
+
+    def is_use_to_note(self, now: datetime) -> bool:
+        """Return whether a use is noted: the first within an hour."""
+        return self.last_used_at is None or now - self.last_used_at >= _NOTE_USE_EVERY
 
     def reaches(self, namespace: str) -> bool:
         """Return whether it reaches the incidents of a namespace."""
@@ -94,6 +102,19 @@ def namespace_of(name: str, scopes: Collection[KeyScope], requested: str | None)
     if faults := tuple(namespaces.faults("--namespace", namespace, may_be_all=may_be_all)):
         raise InvalidNamespace(faults)
     return namespace
+
+
+def check_heartbeat(scopes: Collection[KeyScope], heartbeat: str | None) -> None:
+    """Check that a key pings for one job and does nothing else, or does not ping: its holder is a crontab.
+
+    Raises:
+        InvalidRequest: When it is neither.
+    """
+    if (KeyScope.PING in scopes) != (heartbeat is not None):
+        fault = Fault("--heartbeat", "it goes with the scope ping, and that scope needs it", "Give both, or neither")
+        raise InvalidRequest((fault,))
+    if heartbeat is not None and len(scopes) > 1:
+        raise InvalidRequest((Fault("--scope", "a key that pings does nothing else", "Make another key for the rest"),))
 
 
 def replacement(old: ApiKey, *, key_id: str, digest: str, valid_for: timedelta | None, now: datetime) -> ApiKey:

@@ -63,6 +63,7 @@ class AlertOperations:
             no page is shown to have arrived), ``chain_over`` (nobody has acknowledged, and nobody is next), ``held_up`` (every
             remaining way is held up), or ``flapping`` (the incident's key is flapping); the last two are no critical failures.
         is_paging: Whether operations is paged; otherwise the failure is only linked to the operations incident.
+        is_deferred: Whether paging operations waits for the end of a silence; the failure is linked meanwhile.
         path: The provider whose callback path alone leaves it unproven; operations is paged for the path as one failure. Empty
             for any other.
     """
@@ -70,6 +71,7 @@ class AlertOperations:
     reason: str
     is_paging: bool
     path: str = ""
+    is_deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

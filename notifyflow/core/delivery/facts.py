@@ -151,6 +151,7 @@ class NotificationFacts:
         namespace: The incident's namespace.
         is_stopped: Whether its incident was acknowledged or resolved, or its round replaced; then CANCELLED takes the place of
             QUEUED.
+        has_been_silenced: Whether a silence has held it: it leaves with others from then on, also where bundling is off.
         reason: Why it is FAILED, in a few words; nothing personal.
         incident_event: The event and its subscriber; None for people.
         attempts: All attempts, by number; see ``attempts.counted`` and ``attempts.used_up``.
@@ -181,6 +182,7 @@ class NotificationFacts:
     ended_at: datetime | None = None
     namespace: str = ""
     is_stopped: bool = False
+    has_been_silenced: bool = False
     reason: str = ""
     incident_event: IncidentEvent | None = None
     attempts: tuple[AttemptFacts, ...] = ()

@@ -214,6 +214,8 @@ def defer(row: NotificationFacts, why: DeferralReason, *, until: datetime, now: 
     )
     if why is DeferralReason.PAUSE:
         deferred = replace(deferred, paused_since=row.paused_since or now, paused_until=until)
+    elif why is DeferralReason.SILENCE:
+        deferred = replace(deferred, has_been_silenced=True)
     return _fire(row, deferred, "deferred", now=now)
 
 

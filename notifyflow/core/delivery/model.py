@@ -82,6 +82,8 @@ class Via(StrEnum):
     ALERTMANAGER = "alertmanager"
     PAGERDUTY = "pagerduty"
     CLOUDEVENTS = "cloudevents"
+    HEARTBEAT = "heartbeat"
+    DIRECTORY = "directory"
 
 
 IN_PROGRESS = frozenset({NotificationState.QUEUED, NotificationState.SENDING})
@@ -166,6 +168,7 @@ class DeferralReason(StrEnum):
     SUSPENSION = "suspension"
     PAUSE = "pause"
     QUIET = "quiet"
+    SILENCE = "silence"
 
 
 class Condition(StrEnum):

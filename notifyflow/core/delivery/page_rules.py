@@ -9,7 +9,7 @@ from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.earlier_pages import Earlier
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.delivery.intervals import GRACE, POLLED_GRACE, Interval, PausedInterval, moved, paged_at
-from notifyflow.core.delivery.model import IN_PROGRESS, DeferralReason, Kind, NotificationState, Severity
+from notifyflow.core.delivery.model import IN_PROGRESS, AttemptState, DeferralReason, Kind, NotificationState, Severity
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.proof import awaits_receipt, has_arrived, is_confirmed, silent_at
 
@@ -142,8 +142,11 @@ def longest_deferral(row: NotificationFacts, policy: Policy) -> timedelta:
 
 
 def is_young(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
-    """Return whether a failure may open a tier: its attempt began, or the row was ended, less than ``escalate_within`` ago."""
-    attempts = counted(row)
+    """Return whether a failure may open a tier: its attempt began, or the row was ended, less than ``escalate_within`` ago.
+
+    An attempt under way has not failed.
+    """
+    attempts = [each for each in counted(row) if each.state is not AttemptState.RUNNING]
     began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
     return now < moved(began_at + context.escalation.policy.escalate_within, context.intervals, since=began_at)
 

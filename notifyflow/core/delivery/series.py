@@ -11,7 +11,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery import earlier_pages, proof
 from notifyflow.core.delivery.earlier_pages import Earlier
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.delivery.intervals import Interval, counted, without_outages
+from notifyflow.core.delivery.intervals import Interval, counted, moved, without_outages
 from notifyflow.core.delivery.model import (
     REACHING,
     AttemptState,
@@ -73,7 +73,14 @@ def covers(resolved: IncidentFacts, newest: IncidentFacts) -> bool:
     return is_open and is_same(resolved, newest) and not newest.severity.is_above(resolved.severity)
 
 
-def follow(before: IncidentFacts, incident: IncidentFacts, rows: Iterable[NotificationFacts], *, now: datetime) -> Series | None:
+def follow(
+    before: IncidentFacts,
+    incident: IncidentFacts,
+    rows: Iterable[NotificationFacts],
+    *,
+    now: datetime,
+    silenced: Sequence[Interval] = (),
+) -> Series | None:
     """Return the series of a new incident of the key; None if there is nothing to remember.
 
     Args:
@@ -81,18 +88,25 @@ def follow(before: IncidentFacts, incident: IncidentFacts, rows: Iterable[Notifi
         incident: The new one.
         rows: The pages of the one before.
         now: When the new one opens.
+        silenced: The times in which silences held the one before: they do not count as open, nor an opening in them.
     """
     known = of(before)
     if not is_continued(before, now):
         return anew(incident, known)
-    resolved_at = before.resolved_at or now
+    resolved_at = max(before.resolved_at or now, before.opened_at)
     return replace(
         known,
         severity=before.severity if before.severity.is_above(known.severity) else known.severity,
-        openings=tuple(at for at in (*known.openings, now) if at > now - _WITHIN)[-_OPENINGS:],
-        open_for=known.open_for + max(resolved_at - before.opened_at, timedelta()),
+        openings=tuple(at for at in (*_heard(before, silenced), now) if at > now - _WITHIN)[-_OPENINGS:],
+        open_for=known.open_for + counted(before.opened_at, resolved_at, silenced),
         has_reached=known.has_reached or any(row.state in REACHING for row in rows),
     )
+
+
+def _heard(incident: IncidentFacts, silenced: Iterable[Interval]) -> tuple[datetime, ...]:
+    """Return the openings of an incident's series, without its own if a silence held it then."""
+    was_silenced = any(each.began_at <= incident.opened_at < each.ended_at for each in silenced)
+    return tuple(at for at in of(incident).openings if not (was_silenced and at == incident.opened_at))
 
 
 def anew(incident: IncidentFacts, known: Series) -> Series | None:
@@ -120,17 +134,20 @@ def reopen(incident: IncidentFacts) -> IncidentFacts:
     return replace(incident, series=anew(incident, known)) if known is not None and known.is_over else incident
 
 
-def flapping_pages(incident: IncidentFacts, *, has_reached: bool, now: datetime) -> bool | None:
+def flapping_pages(
+    incident: IncidentFacts, *, has_reached: bool, now: datetime, silenced: Sequence[Interval] = ()
+) -> bool | None:
     """Return True if operations is paged for a flapping key, False if it is only linked, None if neither.
 
-    It is paged for CRITICAL, and for ERROR if nobody was reached, never for INFO; once in 24 hours, unless a person handled it.
+    The times in which silences held the incident do not count. It is paged for CRITICAL, and for ERROR if nobody was reached,
+    never for INFO; once in 24 hours, unless a person handled it.
     """
     known = incident.series
-    flaps_at = _open_long_at(incident)
+    flaps_at = _open_long_at(incident, silenced)
     if known is None or flaps_at is None:
         return None
     is_open_long = (incident.resolved_at or now) >= flaps_at
-    if not is_open_long and sum(at > now - _WITHIN for at in known.openings) < _OPENINGS:
+    if not is_open_long and sum(at > now - _WITHIN for at in _heard(incident, silenced)) < _OPENINGS:
         return None
     is_unreached = not has_reached and not known.has_reached
     is_paging = incident.severity is Severity.CRITICAL or (incident.severity is Severity.ERROR and is_unreached)
@@ -138,19 +155,19 @@ def flapping_pages(incident: IncidentFacts, *, has_reached: bool, now: datetime)
     return is_paging if is_new else None
 
 
-def look_at(incident: IncidentFacts, now: datetime) -> datetime | None:
+def look_at(incident: IncidentFacts, now: datetime, silenced: Sequence[Interval] = ()) -> datetime | None:
     """Return when to check whether a key is flapping, if nothing happens before; None if time alone changes nothing."""
-    open_long_at = _open_long_at(incident)
+    open_long_at = _open_long_at(incident, silenced)
     is_waiting = incident.state is IncidentState.OPEN and open_long_at is not None and open_long_at > now
     return open_long_at if is_waiting else None
 
 
-def _open_long_at(incident: IncidentFacts) -> datetime | None:
+def _open_long_at(incident: IncidentFacts, silenced: Sequence[Interval]) -> datetime | None:
     """Return when a series is open for long enough to be flapping, if nobody resolves; None if it never is."""
     known = incident.series
     if known is None or known.is_over or known.first_id == incident.id or incident.severity is Severity.INFO:
         return None
-    return incident.opened_at + (_OPEN_FOR - known.open_for)
+    return moved(incident.opened_at + (_OPEN_FOR - known.open_for), silenced, since=incident.opened_at)
 
 
 def has_told(incident: IncidentFacts, severity: Severity, now: datetime) -> bool:

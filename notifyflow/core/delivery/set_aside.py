@@ -42,7 +42,8 @@ class SetAside:
     """A row that is set aside.
 
     Attributes:
-        machine: The kind of row: ``notification``, ``escalation``, ``incident``, ``receipt`` or ``outbox``.
+        machine: The kind of row: ``notification``, ``escalation``, ``incident``, ``receipt``, ``outbox``,
+            ``silence``, ``watched_job``, ``override`` or ``calendar``.
         incident_id: Its incident; empty if that is unknown.
         severity: The stored severity, which may be damaged.
         relation: The table with the damage.
@@ -70,8 +71,8 @@ class SetAside:
 def is_paging(machine: str, severity: str, *, is_operations: bool) -> bool:
     """Return whether operations is paged at once for a row that is set aside.
 
-    It is paged if nobody may be paged without the row: an escalation, an incident, or a CRITICAL page. An unknown severity may be
-    CRITICAL. Damage to an operations incident is only logged.
+    It is paged if nobody may be paged without the row: an escalation, an incident, a watched job, or a CRITICAL page. An unknown
+    severity may be CRITICAL. Damage to an operations incident is only logged.
     """
     if is_operations or severity == Severity.INFO:
         return False

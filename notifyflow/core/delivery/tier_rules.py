@@ -142,7 +142,7 @@ def has_fresh_failure(context: DecisionContext, now: datetime) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
+class UnreportedSends:
     """A provider's sends on a channel during a period without callbacks.
 
     Attributes:
@@ -156,7 +156,7 @@ class Silence:
     sent_to: int
 
 
-def seems_broken(silence: Silence) -> bool:
+def seems_broken(silence: UnreportedSends) -> bool:
     """Return whether the callback path seems broken, and not just one recipient's phone silent."""
     return silence.accepted >= _FEWEST_ACCEPTED and silence.reached >= min(_FEWEST_PEOPLE, silence.sent_to)
 

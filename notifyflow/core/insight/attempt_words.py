@@ -117,7 +117,8 @@ class AttemptWords:
             return f"next attempt at {until}" if row.attempts else f"due at {until}"
         if row.deferred_by is DeferralReason.PAUSE:
             return f"paused until {until}"
-        return f"deferred {DEFERRED[row.deferred_by]} until {until}"
+        latest = " at the latest" if row.deferred_by is DeferralReason.SILENCE else ""
+        return f"deferred {DEFERRED[row.deferred_by]} until {until}{latest}"
 
     def _details(self, row: NotificationFacts, attempt: AttemptFacts) -> Iterator[str]:
         if attempt.state is AttemptState.NOT_SENT:

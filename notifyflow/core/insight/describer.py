@@ -16,7 +16,7 @@ from notifyflow.core.delivery.attempts import was_accepted
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts, Transition
 from notifyflow.core.delivery.model import IN_PROGRESS, EscalationState, IncidentState, Kind, NotificationState
 from notifyflow.core.delivery.policy import Failed, OpeningRule, Tier, opening_rules
-from notifyflow.core.insight import told
+from notifyflow.core.insight import silence_words, told
 from notifyflow.core.insight.attempt_words import AttemptView, AttemptWords, Brief
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.next_events import NextEvents
@@ -323,6 +323,7 @@ def head(status: IncidentStatus, times: Times) -> tuple[tuple[str, str], ...]:
         lines = (line for line in reversed(status.transitions) if (line.row_id, line.event) == (facts.id, "resolved"))
         via = next((line.detail.get("via", "") for line in lines), "")
         rows.append(("Resolved", _by(status, facts.resolved_by, via, times.brief(facts.resolved_at))))
+    rows += [("Silenced", silence_words.of_incident(each, at=times.brief)) for each in status.silences]
     rows += [("Key", facts.key), ("Policy", facts.policy.name)]
     more = (("Namespace", facts.namespace), ("Source", status.content.source or ""))
     return (*rows, *((name, value) for name, value in more if value))

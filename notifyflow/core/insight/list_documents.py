@@ -9,7 +9,7 @@ from notifyflow.core import text
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.document import Document, Text
 from notifyflow.core.insight.message_log import LoggedMessage
-from notifyflow.core.insight.schemas import IncidentSummaryDocument, NotificationDocument, values
+from notifyflow.core.insight.schemas import IncidentSilenceDocument, IncidentSummaryDocument, NotificationDocument, values
 from notifyflow.core.insight.views import IncidentLine
 
 
@@ -35,6 +35,7 @@ class IncidentLineDocument(IncidentSummaryDocument):
     critical: int = Field(description="How many are a critical failure.")
     failed_pages: int = Field(description="How many pages are FAILED.")
     chain: ChainPlaceDocument | None = Field(description="How far its chain has come; null without one, or if it is not OPEN.")
+    silence: IncidentSilenceDocument | None = Field(description="The silence that holds or held it; null without one.")
 
     @model_validator(mode="before")
     @classmethod

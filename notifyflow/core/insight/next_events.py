@@ -15,7 +15,7 @@ from notifyflow.core.delivery import lifecycle, page_rules
 from notifyflow.core.delivery.attempts import counted, doubt_of, used_up
 from notifyflow.core.delivery.escalation import AlertOperations, Cause, Decided, OpenTier, StartRound
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.model import LIVE, AttemptState, Ended, EscalationState, Kind, NotificationState
+from notifyflow.core.delivery.model import LIVE, AttemptState, DeferralReason, Ended, EscalationState, Kind, NotificationState
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.insight.chain_steps import NextStep
@@ -48,7 +48,7 @@ class NextEventKind(StrEnum):
 
 
 class Wait(StrEnum):
-    """The reason why an attempt waits; the last six are the reasons for deferrals.
+    """The reason why an attempt waits; the last seven are the reasons for deferrals.
 
     POSTPONED is no deferral: a page waits for others in a storm, or for a call to the same number to end.
     """
@@ -63,6 +63,7 @@ class Wait(StrEnum):
     SUSPENSION = "suspension"
     PAUSE = "pause"
     QUIET = "quiet"
+    SILENCE = "silence"
 
 
 class NextEventPremise(StrEnum):
@@ -226,6 +227,7 @@ def _of_timers(context: DecisionContext, now: datetime) -> Iterator[NextEvent]:
 
     They end with a new round, or when a page expires that is attempted before: the later timers are not known.
     """
+    context = replace(context, notifications=tuple(map(_released, context.notifications)))
     passed: list[tuple[datetime, Cause]] = []
     while (waiting := timers(context)) and waiting != passed:
         at, event = min(waiting, key=lambda each: each[0])
@@ -234,6 +236,11 @@ def _of_timers(context: DecisionContext, now: datetime) -> Iterator[NextEvent]:
         if any(each.what is NextEventKind.ROUND for each in came):
             return
         passed = waiting
+
+
+def _released(row: NotificationFacts) -> NotificationFacts:
+    """Return a page as a silence that defers it leaves it at its end: it is sent then, and its wait makes nobody suspect it."""
+    return replace(row, deferred_since=None, deferred_by=None) if row.deferred_by is DeferralReason.SILENCE else row
 
 
 def timers(context: DecisionContext) -> list[tuple[datetime, Cause]]:

@@ -24,6 +24,7 @@ _WAITS: Mapping[Wait, str] = {
     Wait.SUSPENSION: "deferred, since the provider refuses us",
     Wait.PAUSE: "paused",
     Wait.QUIET: "quiet hours",
+    Wait.SILENCE: "silenced",
 }
 _PREMISES: Mapping[NextEventPremise, str] = {
     NextEventPremise.NOBODY_ACKNOWLEDGES: "unless somebody acknowledges",

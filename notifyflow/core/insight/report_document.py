@@ -85,7 +85,7 @@ class TimelineEntryDocument(Document):
     at: datetime
     machine: str = Field(description="The kind of the row: incident, escalation, notification or step.")
     row: str = Field(validation_alias="row_id", description="Its id.")
-    event: str = Field(description="The machine's event, or noted, became_critical, operations_alerted, operations_missing.")
+    event: str = Field(description="The machine's event, or noted, became_critical, operations_alerted, silenced and so on.")
     recipient: str | None = Field(validation_alias="recipient_id", description="The recipient that it is about.")
     channel: Text
     provider: Text

@@ -31,6 +31,7 @@ from notifyflow.core.document import Document, Text
 from notifyflow.core.insight import inbound_words
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, IncidentSummary
 from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry
+from notifyflow.core.limits.silences import Silence
 
 Labels = Annotated[dict[str, str], BeforeValidator(lambda value: dict(value or {}))]
 
@@ -265,6 +266,16 @@ class LeftOutDocument(Document):
     escalation_id: Text = Field(description="Its escalation; null if it has none.")
 
 
+class IncidentSilenceDocument(Document):
+    """The time in which a silence holds, or held, an incident."""
+
+    silence_id: str
+    author: str = Field(description="Who started the silence.")
+    reason: str = Field(description="Why, in their words.")
+    began_at: datetime
+    ended_at: datetime = Field(description="When it ended for the incident, or will end by itself.")
+
+
 class IncidentDocument(IncidentSummaryDocument):
     """One incident with its escalations, notifications, attempts and log."""
 
@@ -281,6 +292,7 @@ class IncidentDocument(IncidentSummaryDocument):
     incident_events: list[IncidentEventDocument] = Field(description="Its events for subscribers, sent or to be sent.")
     arrivals: list[InboundEntryDocument] = Field(description="The requests about it through integrations, the earliest first.")
     damaged: list[LeftOutDocument] = Field(description="Rows of it that cannot be read, and are left out.")
+    silences: list[IncidentSilenceDocument] = Field(description="The silences that hold or held it, the earliest first.")
 
 
 class PauseDocument(Document):
@@ -292,6 +304,29 @@ class PauseDocument(Document):
     paused_at: datetime
     paused_by: str
     is_for_critical: bool
+
+
+class SilenceDocument(Document):
+    """A silence: while it lasts, matching incidents page nobody."""
+
+    id: str
+    match: str = Field(description="Its matchers, as the command line takes them.")
+    namespaces: list[str] | None = Field(description="The namespaces on whose incidents it acts; null for all.")
+    begins_at: datetime
+    ends_at: datetime = Field(description="When it ends unless somebody ends it sooner.")
+    ended_at: datetime | None = Field(description="When it was ended early; null if it was not.")
+    ended_by: Text
+    author: str = Field(description="Who started it.")
+    author_kind: str = Field(description="user, key or command.")
+    reason: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, value: object) -> object:
+        if not isinstance(value, Silence):
+            return value
+        namespaces = None if value.namespaces is None else sorted(value.namespaces)
+        return values(value) | {"match": str(value.matchers), "namespaces": namespaces}
 
 
 def of_status(status: IncidentStatus) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from notifyflow.core.delivery.facts import NotificationFacts, StepFacts, Transit
 from notifyflow.core.delivery.model import DeferralReason, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.delivery.policy import Failed
 from notifyflow.core.insight.chain_steps import Because, because
-from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.core.insight.views import EscalationStatus, IncidentSilence, IncidentStatus, Note
 from notifyflow.core.messages.looks import Tone
 
 NOTED = "noted"
@@ -23,6 +23,7 @@ ALERTED = "operations_alerted"
 HELD_UP = "held_up"
 UNTOLD = "operations_to_be_told"
 UNHEARD = "operations_missing"
+SILENCED = "silenced"
 
 Explain = Callable[[str, str], str]
 """Returns the meaning of a code from the tables of a channel; empty if no table has it."""
@@ -35,7 +36,8 @@ class TimelineEntry:
     Attributes:
         machine: The kind of its row: ``incident``, ``escalation``, ``notification`` or ``step``.
         event: The machine's event; or ``noted``, ``became_critical``, ``held_up``; ``operations_alerted`` when operations was
-            told, ``operations_to_be_told`` while it was not, ``operations_missing`` where it has no recipients. No state changes.
+            told, ``operations_to_be_told`` while it was not, ``operations_missing`` where it has no recipients; or ``silenced``.
+            No state changes.
         state: The state after it; empty for these.
         tone: Whether it is good news.
         is_minor: Whether it is only the cause or the consequence of another entry.
@@ -136,7 +138,8 @@ _SEVERE = frozenset({"opened", "severity_raised"})
 def timeline(status: IncidentStatus, *, explain: Explain) -> tuple[TimelineEntry, ...]:
     """Return the history of an incident, by time.
 
-    Each line of the transition log is an entry, and so is each note of a provider, each critical failure and each alert.
+    Each line of the transition log is an entry, and so is each note of a provider, each critical failure, each alert and each
+    silence.
 
     Args:
         status: The incident.
@@ -181,6 +184,8 @@ class _LogReader:
             yield self._of_note(note)
         for each in self._status.escalations:
             yield from _alerts(self._status, each)
+        for silence in self._status.silences:
+            yield _silenced(self._status, silence)
 
     def _of_incident(self, line: Transition) -> TimelineEntry:
         severity = self._severity_at(line.at) if line.event in _SEVERE else None
@@ -309,6 +314,20 @@ def _tone(line: Transition) -> Tone:
     if by_state is Tone.BAD:
         return by_state
     return Tone.UNSURE if "after_doubt" in line.detail else _TONES.get((line.machine, line.event), by_state)
+
+
+def _silenced(status: IncidentStatus, silence: IncidentSilence) -> TimelineEntry:
+    """Return when a silence began to hold the incident, with its end for it, which may be still to come."""
+    return TimelineEntry(
+        at=silence.began_at,
+        machine="incident",
+        event=SILENCED,
+        row_id=status.facts.id,
+        tone=Tone.UNSURE,
+        by=silence.author,
+        reason=silence.reason,
+        until=silence.ended_at,
+    )
 
 
 def _alerts(status: IncidentStatus, escalation: EscalationStatus) -> Iterator[TimelineEntry]:

@@ -14,7 +14,7 @@ from notifyflow.core.delivery.model import (
     Via,
 )
 from notifyflow.core.insight import bundled_words, chain_words
-from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, TimelineEntry
+from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, SILENCED, UNHEARD, UNTOLD, TimelineEntry
 from notifyflow.core.insight.told import NO_RECIPIENTS, NOT_YET
 from notifyflow.core.messages.ways import message, messages
 from notifyflow.core.text import listed
@@ -29,6 +29,8 @@ HOW: Mapping[str, str] = {
     Via.ALERTMANAGER: "through Alertmanager",
     Via.PAGERDUTY: "through PagerDuty's API",
     Via.CLOUDEVENTS: "through CloudEvents",
+    Via.HEARTBEAT: "by its heartbeat",
+    Via.DIRECTORY: "by leaving the directory",
     "sms": "by text",
     "slack": "in Slack",
 }
@@ -40,6 +42,7 @@ DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.SUSPENSION: "since the provider refuses us",
     DeferralReason.PAUSE: "by a pause",
     DeferralReason.QUIET: "by their quiet hours",
+    DeferralReason.SILENCE: "by a silence",
 }
 """Why a page is deferred, after ``deferred``."""
 _ACCEPTED = frozenset({"accepted", "acceptance_reported"})
@@ -65,6 +68,7 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("incident", "acknowledged"): "{by} acknowledged{via}",
     ("incident", "acknowledged", IncidentState.OPEN): "{by} acknowledged{via}, for themselves only",
     ("incident", "resolved"): "{by} resolved it{via}",
+    ("incident", SILENCED): "silenced by {by} until {until}{because}",
     ("escalation", "started"): "{round}{who} is paged: {messages}",
     ("escalation", "informed"): "a message for {who} is queued",
     ("escalation", "started", EscalationState.EXHAUSTED): "{round}{who} cannot be paged{because}",

@@ -59,6 +59,24 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentSilence:
+    """The time in which a silence holds, or held, one incident.
+
+    Attributes:
+        silence_id: The silence.
+        author: Who started it, by name.
+        reason: Why, in their words.
+        ended_at: When it ended for the incident, or will end by itself.
+    """
+
+    silence_id: str
+    author: str
+    reason: str
+    began_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentStatus:
     """An incident with everything that belongs to it.
 
@@ -75,6 +93,7 @@ class IncidentStatus:
         arrivals: The requests about it through integrations, the earliest first.
         damaged: Rows of it that cannot be read, and are left out.
         is_quarantined: Whether it is in quarantine, since its database was adopted; none of its notifications is sent.
+        silences: The silences that hold it, or held it, the earliest first.
     """
 
     facts: IncidentFacts
@@ -90,6 +109,7 @@ class IncidentStatus:
     arrivals: tuple[InboundEntry, ...] = ()
     damaged: tuple[LeftOut, ...] = ()
     is_quarantined: bool = False
+    silences: tuple[IncidentSilence, ...] = ()
 
     @property
     def state(self) -> IncidentState:
@@ -206,6 +226,7 @@ class IncidentLine:
         occurred_at: When it happened.
         counts: How many recipients it has reached.
         chain: How far its chain has come; None without one, or if the incident is not OPEN.
+        silence: The silence that holds or held it, of several the one that ends last; None without one.
     """
 
     facts: IncidentFacts
@@ -216,6 +237,7 @@ class IncidentLine:
     occurred_at: datetime | None
     counts: RecipientCounts
     chain: ChainPlace | None = None
+    silence: IncidentSilence | None = None
 
     @property
     def state(self) -> IncidentState:

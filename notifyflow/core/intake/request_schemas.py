@@ -12,8 +12,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 from notifyflow.core.delivery.chain import MOST_STEPS
 from notifyflow.core.delivery.model import Incident, Recipient, Step
 from notifyflow.core.forms import MAX_KEY
-from notifyflow.core.intake.requests import Act, DutyChange, PageAgain, Submission
+from notifyflow.core.intake.requests import Act, DutyChange, NewSilence, PageAgain, Submission
 from notifyflow.core.intake.validation import MAX_BODY, MAX_LABELS, MAX_NAME, MAX_TITLE, MAX_URL
+from notifyflow.core.limits.silences import LONGEST_REASON, MOST_PATTERNS
 
 Schema = dict[str, Any]
 
@@ -24,6 +25,7 @@ NEW_INCIDENT = "NewIncident"
 ACT = "ActRequest"
 PAGE_AGAIN = "PageAgainRequest"
 DUTY_CHANGE = "DutyChangeRequest"
+NEW_SILENCE = "NewSilenceRequest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,18 @@ _WORDS: Mapping[type, Mapping[str, _Words]] = {
             "Whether they are paged for open incidents, too, whose chain has paged those on duty; by default not."
         ),
     },
+    NewSilence: {
+        **_BY,
+        "match": _Words(
+            "Matchers, all of which must match: `label=value` (`*` stands for any text), `key=value`, `severity<=ERROR`.",
+            MOST_PATTERNS,
+            may_be_empty=False,
+        ),
+        "duration": _Words("For how long, such as `2h`; at most 24h."),
+        "reason": _Words("Why; shown with each silenced incident.", LONGEST_REASON, may_be_empty=False),
+        "begins_at": _Words("From when on, within 30 days; by default, now."),
+        "namespaces": _Words("On whose incidents it acts; by default, on all that the API key reaches."),
+    },
 }
 _NAMES: Mapping[Any, str] = {Recipient: "NewRecipient", Step: "NewStep"}
 _SIMPLE: Mapping[Any, Schema] = {
@@ -112,6 +126,7 @@ _EXAMPLE = {
     "title": "orders db is down",
     "url": "https://grafana.example/d/orders",
 }
+_SILENCED = {"duration": "2h", "match": ["team=orders", "severity<=ERROR"], "reason": "upgrade"}
 _ON_DUTY = {"ends_at": "2026-12-24T18:00:00+01:00", "people": ["ada"]}
 
 
@@ -135,6 +150,7 @@ def request_schemas() -> dict[str, Schema]:
             _properties(Recipient),
         ),
         _table(_NAMES[Step], "A step of a chain.", _properties(Step)),
+        _table(NEW_SILENCE, "Which incidents page nobody for a while, and why.", _properties(NewSilence), _SILENCED),
         _table(PAGE_AGAIN, "Which recipient to page again.", _properties(PageAgain), {"recipient": "ada"}),
     )
     return {schema["title"]: schema for schema in found}

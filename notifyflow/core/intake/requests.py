@@ -77,6 +77,25 @@ class DutyChange(Act):
     with_open: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSilence(Act):
+    """A request to silence incidents.
+
+    Attributes:
+        match: The matchers, as the command line takes them.
+        duration: For how long.
+        reason: Why.
+        begins_at: None means now.
+        namespaces: The namespaces on whose incidents it acts; empty for all that the API key reaches.
+    """
+
+    match: tuple[str, ...]
+    duration: timedelta
+    reason: str
+    begins_at: datetime | None = None
+    namespaces: tuple[str, ...] = ()
+
+
 _WHOM: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "then": STEPS, "over_after": DURATION}
 OPTIONS: Mapping[str, Codec[Any]] = {**_WHOM, "policy": TEXT, "strict": FLAG}
 
@@ -91,6 +110,7 @@ _SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, placeholders={
 _ACT: Codec[Act] = codec_of(Act)
 _PAGE_AGAIN: Codec[PageAgain] = codec_of(PageAgain)
 _DUTY_CHANGE: Codec[DutyChange] = codec_of(DutyChange)
+_NEW_SILENCE: Codec[NewSilence] = codec_of(NewSilence)
 
 
 def read_incident(document: str) -> Submission:
@@ -174,14 +194,30 @@ def read_duty_change(document: str) -> DutyChange:
         InvalidRequest: With all its faults.
     """
     change = _act(_DUTY_CHANGE, document)
+    _insist_on_offsets(begins_at=change.begins_at, ends_at=change.ends_at)
+    return change
+
+
+def read_new_silence(document: str) -> NewSilence:
+    """Read a request to silence incidents.
+
+    Raises:
+        UnreadableIncident: When it is not valid JSON.
+        InvalidRequest: With all its faults.
+    """
+    silence = _act(_NEW_SILENCE, document)
+    _insist_on_offsets(begins_at=silence.begins_at)
+    return silence
+
+
+def _insist_on_offsets(**instants: datetime | None) -> None:
     faults = tuple(
         Fault(name, "it has no offset from UTC", "Add one, as in 2026-11-25T03:14:00+01:00")
-        for name, at in (("begins_at", change.begins_at), ("ends_at", change.ends_at))
+        for name, at in instants.items()
         if at is not None and at.tzinfo is None
     )
     if faults:
         raise InvalidRequest(faults)
-    return change
 
 
 def _act(codec: Codec[T], document: str) -> T:

@@ -26,6 +26,9 @@ T = TypeVar("T")
 OPERATIONS_KEY = "notifyflow/operations"
 """The key of operations incidents; reserved."""
 
+HEARTBEAT_KEYS = "heartbeat/"
+"""Begins the keys of the incidents of watched jobs; reserved."""
+
 MAX_NAME = 255
 MAX_TITLE = 1_000
 MAX_BODY = 65_536
@@ -324,6 +327,8 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
     yield from id_faults("key", incident.key)
     if incident.key == OPERATIONS_KEY:
         yield Fault("key", "it belongs to notifyflow's own incidents", "Choose another key")
+    if incident.key.startswith(HEARTBEAT_KEYS):
+        yield Fault("key", f"what begins with {HEARTBEAT_KEYS} belongs to the incidents of watched jobs", "Choose another key")
     if not text.one_line(incident.title):
         yield Fault("title", "it is empty", "Say in one line what happened")
     yield from length_faults("title", incident.title, MAX_TITLE, "Shorten it, and say the rest in the body")

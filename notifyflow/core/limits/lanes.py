@@ -15,6 +15,8 @@ from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.intervals import Interval, counted
 from notifyflow.core.delivery.model import DeferralReason, Kind, Result, Severity
 
+HOLDING = frozenset({DeferralReason.QUIET, DeferralReason.SILENCE})
+"""The reasons for which pages wait because somebody wants it so. What waited leaves together, retries included."""
 BEGINS_WITH = 3
 """A storm begins with this many incidents within ``WITHIN``."""
 
@@ -163,6 +165,11 @@ def joins(row: NotificationFacts, *, now: datetime) -> bool:
     return row.deferred_by is not None or row.waits_until is not None or (row.due_at is not None and row.due_at <= now - WITHIN)
 
 
+def was_held(row: NotificationFacts) -> bool:
+    """Return whether quiet hours or a silence kept a page since its last attempt, whatever else has kept it after a silence."""
+    return row.deferred_by in HOLDING or (row.has_been_silenced and row.deferred_by is not None)
+
+
 def patience(row: NotificationFacts, earlier: Iterable[NotificationFacts], longest: timedelta) -> timedelta:
     """Return how long a page may wait for others after it was due.
 
@@ -192,10 +199,10 @@ def departure(
 ) -> tuple[Departure, datetime]:
     """Return how a page leaves, and at the latest when.
 
-    A retry leaves at its own time, and with others only after quiet hours. Only first attempts wait, each only once, and none
-    that was deferred. What came before the storm leaves at once, and so does the first CRITICAL page of its namespace within a
-    minute. A page that has waited takes all others of its lane with it. One that comes when no message has left for long waits
-    two seconds, if it may, for what comes with it: pages whose mails failed together, for instance.
+    A retry leaves at its own time, and with others only after quiet hours or a silence. Only first attempts wait, each only once,
+    and none that was deferred. What came before the storm leaves at once, and so does the first CRITICAL page of its namespace
+    within a minute. A page that has waited takes all others of its lane with it. One that comes when no message has left for long
+    waits two seconds, if it may, for what comes with it: pages whose mails failed together, for instance.
 
     Args:
         row: The page; due, or waiting.
@@ -204,7 +211,7 @@ def departure(
         longest: How long it may wait, and at the latest after the lane's last message.
         now: The current instant.
     """
-    if row.attempts and row.deferred_by is not DeferralReason.QUIET:
+    if row.attempts and not was_held(row):
         return Departure.ALONE, now
     if lane is None or row.deferred_by is not None or not _is_in_storm(row, lane, now=now):
         return Departure.TOGETHER if joins(row, now=now) else Departure.ALONE, now

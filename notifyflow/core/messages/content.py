@@ -37,7 +37,7 @@ class Content(Incident):
         namespace: The incident's namespace; for other systems only.
         occurred: When it happened, in the recipient's zone ("Wed 25 Nov 03:14 CET").
         occurred_utc: The same in UTC ("02:14 UTC"); empty where the zone is UTC.
-        delayed: How late the page leaves ("delayed 2 h 03 m"); empty when it is not.
+        delayed: How late the page leaves ("delayed 2 h 03 m", or "delayed 36 m by a silence"); empty when it is not.
         link: The signed link to acknowledge; None without a public URL or secret key.
         reply: The reply that acknowledges, if the channel itself can receive it; else empty.
         notice: A mark to show in every message ("sandbox", a redirected delivery), up to 80 characters; empty in production.
@@ -138,6 +138,10 @@ def _defused(incident: Incident) -> Incident:
     return replace(incident, title=quoted(incident.title), body=quoted_lines(incident.body or ""), labels=labels)
 
 
+def _delayed(span: timedelta, *, is_silenced: bool) -> str:
+    return f"delayed {text.duration(span)}{' by a silence' if is_silenced else ''}"
+
+
 def compose(
     incident: Incident,
     contact: Contact,
@@ -160,14 +164,16 @@ def compose(
     incident_event: IncidentEvent | None = None,
     namespace: str = "",
     is_ours: bool = False,
+    is_silenced: bool = False,
 ) -> Content:
     """Return the content of a message to one recipient, in clean text.
 
     Words for people that resemble ours on how to answer are put in quotes, unless the incident ``is_ours``: notifyflow wrote it.
 
     An incident without ``occurred_at`` gets the start of the round. A page that leaves more than ``delayed_after`` after it was
-    due for the first time says so; quiet hours do not count. Link and reply are for pages only, ``status_update`` for status
-    updates only, ``incident_event`` and ``namespace`` for other systems only. ``others`` are the names of the other recipients.
+    due for the first time says so, and whether a silence held it (``is_silenced``); quiet hours do not count. Link and reply are
+    for pages only, ``status_update`` for status updates only, ``incident_event`` and ``namespace`` for other systems only.
+    ``others`` are the names of the other recipients.
     """
     occurred_at = incident.occurred_at or round_started_at
     zone = ZoneInfo(contact.timezone)
@@ -185,7 +191,7 @@ def compose(
         recipient_name=text.one_line(contact.name),
         occurred=text.instant(local, now=now),
         occurred_utc=text.in_utc(local),
-        delayed=f"delayed {text.duration(held_up)}" if is_page and held_up > delayed_after else "",
+        delayed=_delayed(held_up, is_silenced=is_silenced) if is_page and held_up > delayed_after else "",
         link=link if is_page else None,
         reply=reply if is_page else "",
         notice=text.short_line(notice, _NOTICE_LIMIT),

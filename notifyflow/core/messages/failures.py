@@ -26,6 +26,8 @@ _NAME_LIMIT = 60
 _TITLE_LIMIT = 80
 DAMAGED = "damaged"
 """The reason of a failure that is a row set aside."""
+UNWATCHED = "unwatched"
+"""The reason of a failure that is a watched job whose row is set aside: nobody would learn that it does not ping."""
 _NOT_ANSWERED = ("unanswered", "chain_over")
 _EXPLAINED: Mapping[str, str] = {
     "exhausted": "Every channel failed:",
@@ -35,6 +37,7 @@ _EXPLAINED: Mapping[str, str] = {
     "unconfirmed": "Nothing shows that any page arrived:",
     "held_up": "Every way that is left is held up:",
     FLAPPING: "The outcome of the latest pages:",
+    UNWATCHED: "`notifyflow status --broken` names the row. No incident is opened or resolved for it until that is mended.",
     DAMAGED: "`notifyflow status --broken` names the row. The outcome of the pages that can be read:",
     "unanswered": "The last round is over, and nobody has acknowledged:",
     "chain_over": "The chain is over, and nobody has acknowledged. The last person's pages:",
@@ -60,6 +63,7 @@ _DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.SUSPENSION: "the provider refuses us",
     DeferralReason.PAUSE: "paused",
     DeferralReason.QUIET: "quiet hours",
+    DeferralReason.SILENCE: "silenced",
 }
 
 
@@ -193,6 +197,21 @@ def body(failures: Sequence[Failure], notices: Sequence[Notice], zone: tzinfo = 
     return "\n\n".join(chain(silent, full, earlier, also))
 
 
+def unwatched(name: str, at: datetime) -> Failure:
+    """Return the failure for a watched job that is set aside; its severity is in the directory, and here the worst."""
+    return Failure(
+        escalation_id="",
+        incident_id="",
+        at=at,
+        reason=UNWATCHED,
+        who="",
+        title=name,
+        severity=Severity.CRITICAL,
+        key="",
+        url=None,
+    )
+
+
 def damage(
     *, escalation_id: str, incident_id: str, at: datetime, severity: str, who: str, title: str, key: str, url: str | None
 ) -> Failure:
@@ -232,13 +251,15 @@ def _in_full(failure: Failure, zone: tzinfo) -> Iterator[str]:
     yield _EXPLAINED.get(failure.reason, "The outcome on each channel:")
     if failure.reason != "unreachable":
         yield from (f"- {way(each.channel)}: {each.what}" for each in failure.ways)
-    yield f"Since {text.moment(failure.at, zone)}. Key: {failure.key}"
+    yield f"Since {text.moment(failure.at, zone)}.{f' Key: {failure.key}' if failure.key else ''}"
 
 
 def _not_reached(failure: Failure) -> str:
     who, title = text.cut(text.one_line(failure.who), _NAME_LIMIT), text.cut(text.one_line(failure.title), _TITLE_LIMIT)
     if failure.reason == FLAPPING:
         return f'"{title}" comes and goes, and {who} has not acknowledged ({failure.severity})'
+    if failure.reason == UNWATCHED:
+        return f'Nobody watches the heartbeat "{title}": a damaged row is set aside ({failure.severity})'
     if failure.reason == DAMAGED:
         return f'A damaged row is set aside, and may keep {who} from being paged about "{title}" ({failure.severity})'
     what = "has not answered" if failure.reason in _NOT_ANSWERED else "was not reached"

@@ -1,4 +1,4 @@
-"""The directory: recipients, groups, schedules and routes, read from TOML with all faults at once; ``reach`` checks addresses."""
+"""The directory: people, schedules, routes and watched jobs, read from TOML with all faults; ``reach`` checks addresses."""
 
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -30,10 +30,11 @@ from notifyflow.core.forms import (
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.chains import time_faults
 from notifyflow.core.intake.documents import RECIPIENT_FIELDS, unreadable
-from notifyflow.core.intake.patterns import fits
 from notifyflow.core.intake.validation import CheckAddress
 from notifyflow.core.oncall.schedule_forms import MARK, no_schedule, schedule_codec, schedule_faults
 from notifyflow.core.oncall.schedules import Schedule
+from notifyflow.core.oncall.watched_job_forms import DeclaredJob, job_codec, job_faults, no_job
+from notifyflow.core.patterns import fits
 from notifyflow.errors import Fault, InvalidDirectory
 
 T = TypeVar("T")
@@ -92,6 +93,7 @@ class Directory:
         groups: Name to the ids of the members, who may be missing.
         schedules: Name, without ``@``, to schedule.
         routes: The routes; the first match counts.
+        heartbeats: Name to watched job.
         default: The route of all other alerts.
     """
 
@@ -99,6 +101,7 @@ class Directory:
     groups: Mapping[str, tuple[str, ...]] = FrozenDict()
     schedules: Mapping[str, Schedule] = FrozenDict()
     routes: tuple[Route, ...] = ()
+    heartbeats: Mapping[str, DeclaredJob] = FrozenDict()
     default: Route
 
     @property
@@ -110,8 +113,12 @@ class Directory:
         """Return the route of an alert with these labels, sent with the API key of this name."""
         return next((route for route in self.routes if route.fits(labels, key)), self.default)
 
+    def route_of(self, job: DeclaredJob) -> Route:
+        """Return the route of a watched job: its own, or the one for its labels."""
+        return job.route or self.route(job.all_labels, "")
+
     def place(self, route: Route) -> str:
-        """Return the place of one of its routes: ``routes[0]``, or ``default``."""
+        """Return the place of one of its routes, as ``routes`` does."""
         return next(where for where, each in routes(self) if each is route)
 
     def policies_for(self, recipient_id: str) -> tuple[str, ...]:
@@ -229,6 +236,7 @@ _DEFAULT: Mapping[str, Codec[Any]] = {
     "over_after": DURATION,
 }
 _ROUTE: Mapping[str, Codec[Any]] = {"match": mapped(_PATTERNS), "keys": _PATTERNS, **_DEFAULT}
+_OWN_ROUTE = record(Route, _DEFAULT, placeholders={"to": ()})
 _DIRECTORY = record(
     Directory,
     {
@@ -238,15 +246,17 @@ _DIRECTORY = record(
         "groups": _named(lambda _: listed(TEXT), lambda _: ()),
         "schedules": _named(schedule_codec, no_schedule),
         "routes": listed(record(Route, _ROUTE, placeholders={"to": ()}), placeholder=Route(to=())),
-        "default": record(Route, _DEFAULT, placeholders={"to": ()}),
+        "heartbeats": _named(lambda name: job_codec(name, _OWN_ROUTE), no_job),
+        "default": _OWN_ROUTE,
     },
     placeholders={"default": Route(to=())},
 )
 
 
 def routes(directory: Directory) -> Iterator[tuple[str, Route]]:
-    """Yield its routes with their places: ``routes[0]``, ``default``."""
+    """Yield its routes with their places: ``routes[0]``, ``heartbeats.nightly-backup.route``, ``default``."""
     yield from ((f"routes[{index}]", route) for index, route in enumerate(directory.routes))
+    yield from ((f"heartbeats.{name}.route", job.route) for name, job in directory.heartbeats.items() if job.route)
     yield "default", directory.default
 
 
@@ -264,6 +274,8 @@ def _validate(directory: Directory, policies: Collection[str], refused: Collecti
     for name in directory.schedules:
         yield from id_faults(f"schedules.{name}", name)
         yield from _reserved(f"schedules.{name}", name)
+    for name, job in directory.heartbeats.items():
+        yield from () if any(each.startswith(f"heartbeats.{name}") for each in refused) else job_faults(f"heartbeats.{name}", job)
     for where, route in routes(directory):
         yield from _validate_route(where, route, refused)
         yield from _unknown_names(f"{where}.to", directory, route.to)
@@ -277,7 +289,7 @@ def _validate_route(where: str, route: Route, refused: Collection[str]) -> Itera
 
     if not route.to and is_read(f"{where}.to"):
         yield Fault(f"{where}.to", "it is empty", "Name recipients, groups or schedules")
-    if where != "default" and not (route.match or route.keys) and is_read(f"{where}.match") and is_read(f"{where}.keys"):
+    if where.startswith("routes") and not (route.match or route.keys) and is_read(f"{where}.match") and is_read(f"{where}.keys"):
         yield Fault(
             f"{where}.match", "it matches every alert and hides the routes after it", "Name labels, or make it the default route"
         )

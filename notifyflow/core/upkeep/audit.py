@@ -35,6 +35,7 @@ from notifyflow.core.delivery.model import (
     StepState,
 )
 from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.limits.silences import LONGEST, Silence
 from notifyflow.core.state_machine import MachineTable
 from notifyflow.core.text import quantity
 
@@ -75,6 +76,7 @@ class Rule(StrEnum):
         "The steps of a chain start one after the other, once a run, and none after an acknowledgement or a resolve.",
     )
     SET_ASIDE = "set_aside", "No row is set aside because it is damaged."
+    SILENCE = "silence", "A silence has an author, a reason and an end within a day, and holds no incident after it."
     DOUBT = "doubt", "A doubt is recorded for every message that may have been sent twice."
     LOST = "lost", "Whatever a log given with ``--log`` names is stored."
 
@@ -85,7 +87,7 @@ class Finding:
 
     Attributes:
         rule: The invariant.
-        machine: ``incident``, ``escalation``, ``notification`` or ``step``; ``attempt`` for one that a log names.
+        machine: ``incident``, ``escalation``, ``notification``, ``step`` or ``silence``; ``attempt`` for one that a log names.
         what: What is wrong: the rest of a sentence that begins with the row, without its full stop.
     """
 
@@ -152,6 +154,22 @@ def check_operations(unresolved: Sequence[str]) -> Iterator[Finding]:
     for incident_id in unresolved[1:]:
         what = f"is open beside {unresolved[0]}; only one may be"
         yield Finding(rule=Rule.OPERATIONS, machine="incident", row_id=incident_id, incident_id=incident_id, what=what)
+
+
+def check_silence(silence: Silence, held: Sequence[str], *, now: datetime) -> Iterator[Finding]:
+    """Check a silence; ``held`` are the incidents that it still holds although its early end was carried out."""
+
+    def found(rule: Rule, what: str, incident_id: str = "") -> Finding:
+        return Finding(rule=rule, machine="silence", row_id=silence.id, incident_id=incident_id, what=what)
+
+    if not (silence.author.strip() and silence.reason.strip()):
+        yield found(Rule.SILENCE, "has no author, or no reason")
+    if not timedelta() < silence.ends_at - silence.begins_at <= LONGEST:
+        yield found(Rule.SILENCE, "has no end within a day of its begin")
+    if _is_long_ago(silence.due_at, now):
+        yield found(Rule.OVERDUE, f"should have been carried out at {silence.due_at}")
+    for each in held:
+        yield found(Rule.SILENCE, f"holds the incident {each} after its end", each)
 
 
 def unreadable(machine: str, row_id: str, incident_id: str, why: str) -> Finding:

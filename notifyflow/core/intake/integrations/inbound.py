@@ -16,8 +16,8 @@ from notifyflow.core.delivery.model import Incident, Severity
 from notifyflow.core.faults import Faults
 from notifyflow.core.forms import MAX_KEY
 from notifyflow.core.intake import validation
-from notifyflow.core.intake.patterns import fits
 from notifyflow.core.messages.addresses import is_web_address
+from notifyflow.core.patterns import fits
 from notifyflow.errors import Fault, UnreadableIncident
 
 _SEVERITIES: Mapping[str, Severity] = {

@@ -5,9 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.accounts.keys import ApiKey, KeyScope, authorise, digest, namespace_of, read, replacement, spell
+from notifyflow.core.accounts.keys import (
+    ApiKey,
+    KeyScope,
+    authorise,
+    check_heartbeat,
+    digest,
+    namespace_of,
+    read,
+    replacement,
+    spell,
+)
 from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
-from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, MissingScope
+from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, InvalidRequest, MissingScope
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -132,3 +142,17 @@ def test_a_replacement_is_the_same_key_with_another_secret(
 def test_a_revoked_key_has_no_replacement():
     with pytest.raises(ApiKeyRevoked, match="was revoked"):
         replacement(replace(KEY, revoked_at=NOW), key_id="new", digest="another", valid_for=None, now=NOW)
+
+
+def test_a_key_that_pings_is_for_one_job_and_does_nothing_else():
+    check_heartbeat({KeyScope.PING}, "backup")
+    check_heartbeat({KeyScope.READ, KeyScope.OPERATE}, None)
+    for scopes, heartbeat in (({KeyScope.PING}, None), ({KeyScope.READ}, "backup"), ({KeyScope.PING, KeyScope.READ}, "backup")):
+        with pytest.raises(InvalidRequest):
+            check_heartbeat(scopes, heartbeat)
+
+
+def test_the_first_use_of_a_key_within_an_hour_is_noted():
+    assert KEY.is_use_to_note(NOW)
+    used = replace(KEY, last_used_at=NOW)
+    assert [used.is_use_to_note(NOW + span) for span in (timedelta(), HOUR - timedelta(seconds=1), HOUR)] == [False, False, True]

@@ -197,6 +197,14 @@ def test_a_delayed_page_still_escalates_with_those_that_failed_before() -> None:
     assert opened(decide(context(failed("email"), delayed), now=NOW + 3 * HOUR)) == [(2, ("sms",))]
 
 
+@pytest.mark.parametrize(("later", "tiers"), [(HOUR - seconds(1), [(2, ("sms",))]), (HOUR, [])])
+def test_an_attempt_under_way_makes_no_old_failure_a_new_one(later: timedelta, tiers: list[tuple[int, tuple[str, ...]]]) -> None:
+    calls = [attempt(number, Result.TEMPORARY_FAILURE) for number in (1, 2)]
+    running = attempt(3, started_at=NOW + later)
+    pages = [page(channel, SENDING, *calls, running) for channel in ("email", "slack")]
+    assert opened(decide(context(*pages, severity=CRITICAL), now=NOW + later)) == tiers
+
+
 def test_a_row_that_we_ended_is_as_young_as_its_end() -> None:
     ended = page(state=FAILED, attempts=(), ended=Ended.NO_PROVIDER, ended_at=NOW + 3 * HOUR)
     of = context(replace(ended, attempts=()), addresses="email sms")
@@ -421,7 +429,7 @@ def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:
 def test_a_callback_path_seems_broken_after_five_attempts_to_three_people_or_to_all(
     accepted: int, reached: int, sent_to: int, *, is_broken: bool
 ) -> None:
-    assert tier_rules.seems_broken(tier_rules.Silence(accepted=accepted, reached=reached, sent_to=sent_to)) is is_broken
+    assert tier_rules.seems_broken(tier_rules.UnreportedSends(accepted=accepted, reached=reached, sent_to=sent_to)) is is_broken
 
 
 @pytest.mark.parametrize(

@@ -514,6 +514,12 @@ def test_a_row_that_waits_for_others_goes_on_being_deferred() -> None:
         assert ended.after.waits_until is None
 
 
+def test_a_row_that_a_silence_has_held_says_so_whatever_defers_it_afterwards() -> None:
+    silenced = lifecycle.defer(page(due_at=NOW), DeferralReason.SILENCE, until=NOW + minutes(2), now=NOW).after
+    quiet = lifecycle.defer(silenced, DeferralReason.QUIET, until=NOW + minutes(9), now=NOW + minutes(2)).after
+    assert (silenced.has_been_silenced, quiet.has_been_silenced) == (True, True)
+
+
 def test_a_row_that_is_deferred_keeps_since_when_and_how_long_it_was_paused() -> None:
     deferred = lifecycle.defer(page(due_at=NOW), DeferralReason.LIMIT, until=NOW + seconds(65), now=NOW)
     assert (deferred.event, deferred.has_moved) == ("deferred", False)

@@ -88,6 +88,18 @@ def test_operations_is_told_whom_a_damaged_row_may_keep_from_being_paged(severit
     assert "`notifyflow status --broken` names the row" in failures.body([failure], [])
 
 
+def test_operations_is_told_of_a_job_that_nobody_watches() -> None:
+    failure = failures.unwatched("backup", NOW)
+    title = failures.headline([failure], [], failures.Uncounted(failures=1, paging=1))
+    assert title == 'Nobody watches the heartbeat "backup": a damaged row is set aside (CRITICAL)'
+    assert failures.body([failure], []).splitlines()[:2] == [
+        f"{title}.",
+        "`notifyflow status --broken` names the row. No incident is opened or resolved for it until that is mended.",
+    ]
+    assert failures.links([failure]) == {}
+    assert set_aside.is_paging("watched_job", failure.severity, is_operations=False)
+
+
 def test_an_attempt_that_a_row_does_not_have_is_a_damaged_row() -> None:
     with pytest.raises(StorageError, match="notification n-email has no attempt a9"):
         attempt_of(page(), "a9")

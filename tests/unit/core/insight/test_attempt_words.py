@@ -65,6 +65,7 @@ def test_a_second_attempt_says_that_it_follows_a_doubt() -> None:
         (None, "next attempt at 02:15:03"),
         (DeferralReason.PAUSE, "paused until 02:15:03"),
         (DeferralReason.CIRCUIT, "deferred by an open circuit until 02:15:03"),
+        (DeferralReason.SILENCE, "deferred by a silence until 02:15:03 at the latest"),
     ],
 )
 def test_what_is_queued_says_what_it_waits_for(deferred_by: DeferralReason | None, shown: str) -> None:

@@ -1,12 +1,13 @@
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 from notifyflow.core.delivery.chain import place
 from notifyflow.core.delivery.model import NotificationState, Result
 from notifyflow.core.insight.list_documents import IncidentLineDocument, MessageDocument
 from notifyflow.core.insight.message_log import LoggedMessage
 from notifyflow.core.insight.schemas import IncidentSummaryDocument
-from notifyflow.core.insight.views import IncidentLine, IncidentSummary, RecipientCounts
+from notifyflow.core.insight.views import IncidentLine, IncidentSilence, IncidentSummary, RecipientCounts
 from tests.chains import chain
 from tests.statuses import AT, FACTS, INCIDENT, attempt, notification
 
@@ -26,7 +27,7 @@ def test_a_line_of_the_list_is_a_summary_with_whom_it_reached() -> None:
     document = IncidentLineDocument.of(LINE).as_json()
     assert json.loads(json.dumps(document)) == document
     summary = IncidentSummaryDocument.of(IncidentSummary(facts=FACTS, content=INCIDENT)).as_json()
-    assert document.keys() - summary.keys() == {"recipients", "reached", "failed", "critical", "failed_pages", "chain"}
+    assert document.keys() - summary.keys() == {"recipients", "reached", "failed", "critical", "failed_pages", "chain", "silence"}
     assert document["state"] == LINE.state
     assert (document["key"], document["source"], document["reached"], document["failed_pages"]) == ("db-1", None, 1, 4)
 
@@ -41,6 +42,15 @@ def test_a_line_of_the_list_says_how_far_its_chain_has_come_and_who_is_next() ->
         {"step": 1, "steps": 3, "next_at": None, "next": ["ben"]},
     ]
     assert IncidentLineDocument.of(LINE).as_json()["chain"] is None
+
+
+def test_a_line_of_the_list_says_what_silences_it() -> None:
+    silence = IncidentSilence(silence_id="s-1", began_at=AT, ended_at=AT + timedelta(hours=2), author="Grace", reason="upgrade")
+    assert IncidentLineDocument.of(LINE).as_json()["silence"] is None
+    assert IncidentLineDocument.of(replace(LINE, silence=silence)).as_json()["silence"] == {
+        **{"silence_id": "s-1", "author": "Grace", "reason": "upgrade"},
+        **{"began_at": "2026-11-25T02:14:03Z", "ended_at": "2026-11-25T04:14:03Z"},
+    }
 
 
 def test_a_message_has_its_recipient_and_its_incident_and_no_address() -> None:

@@ -101,6 +101,7 @@ def only(what: NextEventKind, coming: tuple[NextEvent, ...]) -> NextEvent:
         ({"deferred_by": DeferralReason.SUSPENSION, "deferred_since": NOW}, Wait.SUSPENSION),
         ({"deferred_by": DeferralReason.PAUSE, "deferred_since": NOW}, Wait.PAUSE),
         ({"deferred_by": DeferralReason.QUIET, "deferred_since": NOW}, Wait.QUIET),
+        ({"deferred_by": DeferralReason.SILENCE, "deferred_since": NOW}, Wait.SILENCE),
         ({"waits_until": NOW + seconds(22)}, Wait.POSTPONED),
         ({"waits_until": NOW, "due_at": NOW}, Wait.TURN),
         ({"attempts": (attempt(1, Result.IN_DOUBT),)}, Wait.DOUBT),
@@ -114,6 +115,15 @@ def test_every_wait_of_an_attempt_is_named(fields: dict[str, object], wait: Wait
     assert coming.wait is wait
     assert coming.at == (NOW if wait is Wait.TURN else NOW + seconds(20))
     assert (coming.channels, coming.attempt) == (("email",), 2)
+
+
+def test_a_silenced_page_opens_no_tier_before_it_is_sent() -> None:
+    silence = PausedInterval(began_at=NOW, ended_at=NOW + minutes(120))
+    row = page("email", due_at=silence.ended_at, deferred_by=DeferralReason.SILENCE, deferred_since=NOW)
+    facts = replace(
+        context(row, addresses="email sms", tier=1, next_decision_at=NOW + minutes(1440)), paused_intervals=(silence,)
+    )
+    assert [(each.what, each.at) for each in next_events(facts, NOW)] == [(NextEventKind.ATTEMPT, silence.ended_at)]
 
 
 @pytest.mark.parametrize(("late_s", "is_late"), [(0, False), (4, False), (6, True), (6000, True)])

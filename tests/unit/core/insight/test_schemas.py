@@ -18,15 +18,40 @@ from notifyflow.core.insight.schemas import (
     IncidentSummaryDocument,
     NotifiedDocument,
     PauseDocument,
+    SilenceDocument,
 )
 from notifyflow.core.insight.timeline import timeline
 from notifyflow.core.insight.views import IncidentSummary
 from notifyflow.core.intake.inbound_log import InboundReason
 from notifyflow.core.limits.pauses import Pause, PauseScope
+from notifyflow.core.limits.silences import AuthorKind, Silence, read_matchers
 from notifyflow.core.upkeep.audit import Finding, Rule
 from notifyflow.errors import Fault
 from tests.facts import inbound_entry
 from tests.statuses import ACKNOWLEDGED, AT, EVENT, OPEN, notification
+
+
+@pytest.mark.parametrize(("namespaces", "shown"), [(None, None), (frozenset({"b", "a"}), ["a", "b"])])
+def test_a_silence_has_its_matchers_in_one_line(namespaces: frozenset[str] | None, shown: list[str] | None):
+    silence = Silence(
+        id="s-1",
+        matchers=read_matchers(["team=orders"]),
+        reason="upgrade",
+        begins_at=AT,
+        ends_at=AT + timedelta(hours=2),
+        created_at=AT,
+        author_kind=AuthorKind.COMMAND,
+        author_id="",
+        author="Grace",
+        namespaces=namespaces,
+    )
+    document = SilenceDocument.of(silence)
+    assert SilenceDocument.of(document.as_json()) == document
+    assert document.as_json() == {
+        **{"id": "s-1", "match": "team=orders severity<=ERROR", "namespaces": shown, "reason": "upgrade"},
+        **{"begins_at": "2026-11-25T02:14:03Z", "ends_at": "2026-11-25T04:14:03Z", "ended_at": None, "ended_by": None},
+        **{"author": "Grace", "author_kind": "command"},
+    }
 
 
 def test_a_status_is_a_document_of_plain_values():

@@ -13,8 +13,8 @@ from notifyflow.core.delivery.model import (
     Severity,
 )
 from notifyflow.core.delivery.policy import DEFAULT, Unacknowledged
-from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, TimelineEntry, timeline
-from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, SILENCED, UNHEARD, UNTOLD, TimelineEntry, timeline
+from notifyflow.core.insight.views import EscalationStatus, IncidentSilence, IncidentStatus, Note
 from notifyflow.core.messages.looks import Tone
 from tests.facts import NOW, attempt, escalation, incident, minutes, page, seconds
 from tests.statuses import EVENT
@@ -128,6 +128,12 @@ def test_a_deferral_has_its_reason_and_its_end() -> None:
     )
     assert (entry.deferred_by, entry.until, entry.why) == (DeferralReason.LIMIT, NOW + minutes(2), "")
     assert (entry.tone, entry.is_minor) == (Tone.UNSURE, False)
+
+
+def test_a_silence_has_its_author_its_end_and_its_reason() -> None:
+    silence = IncidentSilence(silence_id="s-1", began_at=NOW, ended_at=NOW + minutes(120), author="Grace", reason="upgrade")
+    entry = only(status(silences=(silence,)))
+    assert (entry.at, entry.event, entry.by, entry.until, entry.reason) == (NOW, SILENCED, "Grace", silence.ended_at, "upgrade")
 
 
 def test_an_attempt_after_a_doubt_is_no_minor_matter() -> None:

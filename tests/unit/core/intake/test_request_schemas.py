@@ -5,15 +5,23 @@ from dataclasses import fields
 import pytest
 
 from notifyflow.core.delivery.model import Incident, Recipient, Step
-from notifyflow.core.intake.request_schemas import ACT, DUTY_CHANGE, NEW_INCIDENT, PAGE_AGAIN, REF, request_schemas
-from notifyflow.core.intake.requests import Act, DutyChange, PageAgain, Submission
+from notifyflow.core.intake.request_schemas import (
+    ACT,
+    DUTY_CHANGE,
+    NEW_INCIDENT,
+    NEW_SILENCE,
+    PAGE_AGAIN,
+    REF,
+    request_schemas,
+)
+from notifyflow.core.intake.requests import Act, DutyChange, NewSilence, PageAgain, Submission
 from notifyflow.core.intake.validation import MAX_TITLE
 
 SCHEMAS = request_schemas()
 
 
 def test_each_body_and_each_part_of_one_has_a_schema() -> None:
-    assert SCHEMAS.keys() == {ACT, DUTY_CHANGE, NEW_INCIDENT, PAGE_AGAIN, "NewRecipient", "NewStep"}
+    assert SCHEMAS.keys() == {ACT, DUTY_CHANGE, NEW_INCIDENT, NEW_SILENCE, PAGE_AGAIN, "NewRecipient", "NewStep"}
     assert all(each["additionalProperties"] is False for each in SCHEMAS.values())
 
 
@@ -26,6 +34,7 @@ def test_each_body_and_each_part_of_one_has_a_schema() -> None:
         (ACT, (Act,)),
         (PAGE_AGAIN, (PageAgain,)),
         (DUTY_CHANGE, (DutyChange,)),
+        (NEW_SILENCE, (NewSilence,)),
     ],
 )
 def test_each_field_of_the_values_is_published(name: str, values: tuple[type, ...]) -> None:

@@ -13,6 +13,7 @@ from notifyflow.core.intake.requests import (
     read_act,
     read_duty_change,
     read_incident,
+    read_new_silence,
     read_page_again,
     read_submission,
 )
@@ -299,3 +300,12 @@ def test_the_times_of_a_change_of_duty_need_an_offset() -> None:
     assert [str(fault) for fault in caught.value.faults] == [
         f"{name}: it has no offset from UTC. Add one, as in 2026-11-25T03:14:00+01:00." for name in ("begins_at", "ends_at")
     ]
+
+
+def test_a_silence_begins_at_a_time_with_an_offset():
+    silence = {"match": ["team=orders"], "duration": "2h", "reason": "upgrade", "begins_at": "2026-11-25T10:00:00+01:00"}
+    read = read_new_silence(json.dumps(silence))
+    assert (read.match, read.duration, read.namespaces) == (("team=orders",), timedelta(hours=2), ())
+    assert read.begins_at == datetime(2026, 11, 25, 9, tzinfo=UTC)
+    with pytest.raises(InvalidRequest, match="no offset from UTC"):
+        read_new_silence(json.dumps(silence | {"begins_at": "2026-11-25T10:00:00"}))

@@ -294,6 +294,10 @@ def test_the_key_of_operations_is_reserved() -> None:
     assert [fault.where for fault in validate_incident(replace(INCIDENT, key=OPERATIONS_KEY))] == ["key"]
 
 
+def test_the_keys_of_watched_jobs_are_reserved() -> None:
+    assert [fault.where for fault in validate_incident(replace(INCIDENT, key="heartbeat/backup"))] == ["key"]
+
+
 def test_what_is_not_given_stays_so_and_what_is_given_empty_is_no_fault() -> None:
     (given, bare) = (replace(INCIDENT, body="", source="", url="", labels={}), replace(INCIDENT, body=None, labels=None))
     for incident in (given, bare):

@@ -66,6 +66,7 @@ def test_without_a_time_of_its_own_an_incident_happened_when_the_round_started()
 )
 def test_a_page_that_leaves_late_says_so(late_by: timedelta, expected: str) -> None:
     assert composed(late_by=late_by).delayed == expected
+    assert composed(late_by=late_by, is_silenced=True).delayed == (expected and f"{expected} by a silence")
     assert composed(late_by=late_by, planned_after=timedelta(minutes=10)).delayed == expected, (
         "a tier that opens by plan is not late"
     )

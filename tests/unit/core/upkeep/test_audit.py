@@ -23,6 +23,7 @@ from notifyflow.core.delivery.model import (
 )
 from notifyflow.core.delivery.series_carried import Series
 from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.limits.silences import AuthorKind, Silence, read_matchers
 from notifyflow.core.upkeep.audit import (
     Round,
     Rule,
@@ -31,6 +32,7 @@ from notifyflow.core.upkeep.audit import (
     check_incident,
     check_operations,
     check_round,
+    check_silence,
     missing,
     unreadable,
 )
@@ -44,6 +46,41 @@ def test_two_operations_incidents_may_not_be_open_at_once():
     assert list(check_operations([])) == list(check_operations(["a"])) == []
     found = list(check_operations(["a", "b", "c"]))
     assert [(each.rule, each.row_id) for each in found] == [(Rule.OPERATIONS, "b"), (Rule.OPERATIONS, "c")]
+
+
+SILENCE = Silence(
+    id="s-1",
+    matchers=read_matchers(["team=orders"]),
+    reason="upgrade",
+    begins_at=NOW,
+    ends_at=NOW + minutes(120),
+    created_at=NOW,
+    author_kind=AuthorKind.COMMAND,
+    author_id="",
+    author="Grace",
+    due_at=NOW,
+)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "what"),
+    [
+        ({}, []),
+        ({"author": " "}, ["has no author, or no reason"]),
+        ({"reason": ""}, ["has no author, or no reason"]),
+        ({"ends_at": NOW}, ["has no end within a day of its begin"]),
+        ({"ends_at": NOW + minutes(1_441)}, ["has no end within a day of its begin"]),
+        ({"due_at": NOW - minutes(6)}, [f"should have been carried out at {NOW - minutes(6)}"]),
+    ],
+)
+def test_a_silence_has_an_author_a_reason_and_an_end(damaged: dict[str, Any], what: list[str]):
+    assert [each.what for each in check_silence(replace(SILENCE, **damaged), (), now=NOW)] == what
+
+
+def test_a_silence_that_has_ended_holds_nothing():
+    (found,) = check_silence(SILENCE, ["i-1"], now=NOW)
+    assert (found.rule, found.machine, found.row_id, found.incident_id) == (Rule.SILENCE, "silence", "s-1", "i-1")
+    assert found.what == "holds the incident i-1 after its end"
 
 
 def test_two_attempts_may_not_run_at_once():
