@@ -1,5 +1,6 @@
 """Reads and writes API keys."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from notifyflow.core.accounts.keys import ApiKey
@@ -10,6 +11,9 @@ from notifyflow.storage.tables import ApiKeyRow
 
 _KEY = tuple(ApiKey.__dataclass_fields__)
 _KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in _KEY))
+_NOTE_USE = Statement(
+    lambda param: ApiKeyRow.update(last_used_at=param(ApiKeyRow.last_used_at)).where(param.any_of(ApiKeyRow.id))
+)
 _KEY_OF = Statement(lambda param: _KEYS.where(ApiKeyRow.id == param(ApiKeyRow.id)))
 
 
@@ -52,6 +56,6 @@ class Keys(Repository):
         self._unit.execute(ApiKeyRow.update(revoked_at=at).where(ApiKeyRow.id == key_id, ApiKeyRow.revoked_at.is_null()))
         return self._unit.first(ApiKeyRow.select(ApiKeyRow.id).where(ApiKeyRow.id == key_id)) is not None
 
-    def note_use(self, key_id: str, *, at: datetime) -> None:
-        """Note a key's last use."""
-        self._unit.execute(ApiKeyRow.update(last_used_at=at).where(ApiKeyRow.id == key_id))
+    def note_use(self, key_ids: Collection[str], *, at: datetime) -> None:
+        """Note the last use of keys."""
+        self._unit.execute(_NOTE_USE(at, sorted(key_ids)))

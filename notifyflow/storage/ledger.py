@@ -1,9 +1,9 @@
 """All writes of one transaction, by subject.
 
 ``lock…`` reads a row and locks it until the transaction ends: ``SELECT … FOR NO KEY UPDATE`` on PostgreSQL; SQLite has only
-one writer anyway. Locks are acquired in the order the roster, receipts by provider and event id, incidents, escalations,
-notifications, lanes, each by id, the providers' rows by name, the next steps of chains, the operations incident. The core
-decides; a ledger only reads and writes.
+one writer anyway. Locks are acquired in the order the roster, watched jobs by name, receipts by provider and event id,
+incidents, escalations, notifications, lanes, each by id, the providers' rows by name, the next steps of chains, the operations
+incident. The core decides; a ledger only reads and writes.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -23,6 +23,7 @@ from notifyflow.storage.delivery.outbox import Entry, Outbox
 from notifyflow.storage.delivery.providers import Providers
 from notifyflow.storage.delivery.replies import Replies, ReplyCode
 from notifyflow.storage.delivery.set_aside import DamagedRow, SetAsides, Tried
+from notifyflow.storage.delivery.silences import Silences
 from notifyflow.storage.delivery.steps import Steps
 from notifyflow.storage.delivery.work import Due, Work
 from notifyflow.storage.inbound_log import InboundLog
@@ -30,6 +31,7 @@ from notifyflow.storage.keys import Keys
 from notifyflow.storage.oncall.feeds import Feeds
 from notifyflow.storage.oncall.hand_overs import HandOvers
 from notifyflow.storage.oncall.roster import StoredRoster
+from notifyflow.storage.oncall.watched_jobs import WatchedJobs
 from notifyflow.storage.session.loaded_rows import Line
 from notifyflow.storage.session.statements import Unread
 from notifyflow.storage.session.unit_of_work import UnitOfWork
@@ -89,9 +91,11 @@ class Ledger:
         self.responses = StoredResponses(unit)
         self.roster = StoredRoster(unit)
         self.set_asides = SetAsides(unit)
+        self.silences = Silences(unit)
         self.steps = Steps(unit)
         self.intervals = Intervals(unit)
         self.users = Users(unit)
+        self.watched_jobs = WatchedJobs(unit)
         self.work = Work(unit)
 
     @cached_property

@@ -15,6 +15,7 @@ from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.storage.delivery.carried import CarriedReads
 from notifyflow.storage.delivery.intervals import SWEPT_AT
 from notifyflow.storage.delivery.set_aside import DamageReads, SetAsideReads
+from notifyflow.storage.delivery.silences import SilenceReads
 from notifyflow.storage.delivery.steps import StepReads
 from notifyflow.storage.inbound_log import InboundLogReader
 from notifyflow.storage.insight.etags import ETags
@@ -27,6 +28,7 @@ from notifyflow.storage.metrics.scrape import ScrapeReader
 from notifyflow.storage.metrics.system_health import SystemHealthReader
 from notifyflow.storage.oncall.feeds import FeedReads
 from notifyflow.storage.oncall.roster import RosterReads
+from notifyflow.storage.oncall.watched_jobs import WatchedJobReads
 from notifyflow.storage.session.conditions import RUNNING, is_free
 from notifyflow.storage.session.rows import CONTENT_FIELDS, Rows, first, select
 from notifyflow.storage.session.statements import Statement, left_out
@@ -138,8 +140,10 @@ class Reads:
         self.people = People(source)
         self.scrape = ScrapeReader(source)
         self.roster = RosterReads(source)
+        self.watched_jobs = WatchedJobReads(source)
         self.set_aside = SetAsideReads(source)
         self.damage = DamageReads(source)
+        self.silences = SilenceReads(source)
         self.system_health = SystemHealthReader(source)
         self.etags = ETags(source)
         self.steps = StepReads(source)
@@ -256,6 +260,7 @@ class Reads:
             arrivals=arrivals,
             damaged=left_out(self._source.unread[known:]),
             is_quarantined=self.adoption.is_quarantined(incident.id),
+            silences=self.silences.of([incident.id])[incident.id],
         )
 
     def _escalation_statuses(

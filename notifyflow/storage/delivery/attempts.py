@@ -13,7 +13,7 @@ from peewee import SQL, Case, Expression, IntegerField, Select, fn
 
 from notifyflow.core.delivery.calls import UNSAID
 from notifyflow.core.delivery.model import AttemptState, Severity
-from notifyflow.core.delivery.tier_rules import Silence
+from notifyflow.core.delivery.tier_rules import UnreportedSends
 from notifyflow.core.namespaces import OPERATIONS
 from notifyflow.storage.session.conditions import RUNNING, is_free
 from notifyflow.storage.session.repositories import Repository
@@ -161,7 +161,7 @@ class Attempts(Repository):
         """Find those of some calls that may still ring, in which nobody has pressed a key, and that carry nothing open."""
         return self._refs(_CALLS_TO_RECALL(attempt_ids))
 
-    def silence(self, provider: str, channel: str, *, since: datetime, now: datetime) -> Silence:
+    def silence(self, provider: str, channel: str, *, since: datetime, now: datetime) -> UnreportedSends:
         """Count the attempts of a provider on a channel since an instant for which receipts are awaited."""
         is_sent = AttemptRow.state != AttemptState.NOT_SENT
         is_owing = AttemptRow.evidence.is_null(is_null=False) & (AttemptRow.receipt_due_at <= now)
@@ -181,7 +181,7 @@ class Attempts(Repository):
             )
         )
         (row,) = self._unit.rows(query)
-        return Silence(**row)
+        return UnreportedSends(**row)
 
     def _refs(self, query: Select | Run) -> tuple[AttemptRef, ...]:
         return tuple(AttemptRef(**row) for row in self._unit.rows(query))

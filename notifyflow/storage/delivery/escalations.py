@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from peewee import SQL, fn
+from peewee import SQL, Select, fn
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
@@ -12,7 +12,7 @@ from notifyflow.storage.delivery.incidents import Contacts, Incidents
 from notifyflow.storage.delivery.notifications import Notifications
 from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
-from notifyflow.storage.session.statements import Statement
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables import EscalationRow, NotificationRow
 
@@ -50,6 +50,16 @@ _LAST_ROUNDS = Statement(
     ),
     columns=(EscalationRow.recipient_id, EscalationRow.round),
 )
+
+
+def _timed(param: Parameters) -> Select:
+    """Search for the current escalations with a running timer."""
+    decides, starts = (each > param(each) for each in (EscalationRow.next_decision_at, EscalationRow.next_round_at))
+    return select(EscalationFacts, (decides | starts) & EscalationRow.is_current).order_by(EscalationRow.id)
+
+
+_TIMED = Statement(_timed)
+_TIMED_OF = Statement(lambda param: _timed(param).where(param.any_of(EscalationRow.incident_id)))
 
 
 class Escalations(MachineRepository[EscalationFacts]):
@@ -131,10 +141,9 @@ class Escalations(MachineRepository[EscalationFacts]):
             self._unit.escalations_of[facts.incident_id].add(facts.id)
         self._unit.log([facts], event=event, at=facts.started_at, detail=detail)
 
-    def decide_again(self, *, now: datetime) -> None:
-        """Decide every current escalation with a running timer again, since its deadlines may have changed."""
-        has_timer = (EscalationRow.next_decision_at > now) | (EscalationRow.next_round_at > now)
-        waiting = select(EscalationFacts, has_timer).where(EscalationRow.is_current).order_by(EscalationRow.id)
+    def decide_again(self, *, now: datetime, incident_ids: Collection[str] | None = None) -> None:
+        """Decide every current escalation with a running timer again, of some incidents or of all: its deadlines may differ."""
+        waiting = _TIMED(now, now) if incident_ids is None else _TIMED_OF(now, now, sorted(incident_ids))
         for each in self._unit.read(EscalationFacts, self._unit.locked(waiting)):
             self._unit.save(each, replace(each, next_decision_at=now))
 

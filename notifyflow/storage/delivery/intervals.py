@@ -16,10 +16,21 @@ from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import first
 from notifyflow.storage.session.statements import Parameters, Statement
-from notifyflow.storage.tables import EscalationRow, OutageRow, PausedIntervalRow, PauseRow, QuarantineRow, StepRow
+from notifyflow.storage.tables import (
+    EscalationRow,
+    OutageRow,
+    PausedIntervalRow,
+    PauseRow,
+    QuarantineRow,
+    SilencedIncidentRow,
+    SilenceRow,
+    StepRow,
+)
 
 _QUARANTINED = "incident"
 """The scope of an incident's quarantine."""
+_SILENCED = "silence"
+"""The scope of a silence that holds an incident."""
 _OUTAGE = "outage"
 _KEPT_FOR = timedelta(days=30)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -38,7 +49,7 @@ _COLUMNS = (
 
 
 def _intervals(param: Parameters) -> Any:
-    """Select the quarantines of incidents, the pauses of everything, and the outages: past and running ones."""
+    """Select the quarantines and silences of incidents, the pauses of everything, and the outages: past and running ones."""
     ended = PausedIntervalRow.select(*_COLUMNS)
     paused = PauseRow.select(PauseRow.scope, PauseRow.name, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
     is_kept = PausedIntervalRow.ended_at > param(PausedIntervalRow.ended_at)  # always true; there is an index of this column only
@@ -46,9 +57,17 @@ def _intervals(param: Parameters) -> Any:
     quarantined = QuarantineRow.select(
         SQL("'incident'"), QuarantineRow.incident_id, QuarantineRow.quarantined_at, SQL("NULL"), SQL("TRUE")
     )
+    silenced = SilencedIncidentRow.select(
+        SQL(f"'{_SILENCED}'"),
+        SilencedIncidentRow.incident_id,
+        SilencedIncidentRow.began_at,
+        SilencedIncidentRow.ended_at,
+        SQL("TRUE"),
+    )
     outages = OutageRow.select(SQL(f"'{_OUTAGE}'"), SQL("''"), OutageRow.began_at, OutageRow.ended_at, SQL("TRUE"))
     parts = (
         quarantined.where(param.any_of(QuarantineRow.incident_id)),
+        silenced.where(param.any_of(SilencedIncidentRow.incident_id)),
         ended.where(PausedIntervalRow.scope == SQL("'all'"), PausedIntervalRow.ended_at > param(PausedIntervalRow.ended_at)),
         paused.where(PauseRow.scope == SQL("'all'"), PauseRow.ends_at > param(PauseRow.ends_at)),
         outages.where(OutageRow.ended_at > param(OutageRow.ended_at)),
@@ -62,9 +81,18 @@ def _intervals(param: Parameters) -> Any:
 
 _IS_CURRENT = OutageRow.is_over == SQL("FALSE")
 _INTERVALS = Statement(_intervals, columns=_COLUMNS)
-_PAUSES = Statement(
-    lambda param: PauseRow.select().where(PauseRow.ends_at > param(PauseRow.ends_at)).order_by(PauseRow.paused_at)
-)
+_PAUSE = (PauseRow.scope, PauseRow.name, PauseRow.ends_at, PauseRow.paused_at, PauseRow.paused_by, PauseRow.is_for_critical)
+
+
+def _holds(param: Parameters) -> Any:
+    """Select the pauses that are not over, and a row for each silence that has begun and whose end was not carried out."""
+    paused: Any = PauseRow.select(*_PAUSE, SQL("FALSE")).where(PauseRow.ends_at > param(PauseRow.ends_at))
+    silence = (SQL("'all'"), SilenceRow.id, SilenceRow.ends_at, SilenceRow.begins_at, SilenceRow.author, SQL("TRUE"), SQL("TRUE"))
+    begun = SilenceRow.due_at.is_null(is_null=False) & (SilenceRow.begins_at <= param(SilenceRow.begins_at))
+    return paused.union_all(SilenceRow.select(*silence).where(begun))
+
+
+_HOLDS = Statement(_holds, columns=(*_PAUSE, PauseRow.is_for_critical.alias("is_silence")))
 _IN_ORDER = Statement(
     lambda param: PauseRow.select().where(PauseRow.ends_at > param(PauseRow.ends_at)).order_by(PauseRow.scope, PauseRow.name)
 )
@@ -118,13 +146,27 @@ class Intervals(Repository):
             if known is not None:
                 incident_ids, early = incident_ids | known.incident_ids, min(early, known.since)
             ids = sorted(incident_ids)
-            rows = self._unit.rows(_INTERVALS(_EARLIEST, ids, ids, early, early, early))
+            rows = self._unit.rows(_INTERVALS(_EARLIEST, ids, ids, ids, early, early, early))
             known = self._unit.unlocked[_KNOWN] = _Known(incident_ids=incident_ids, since=early, rows=rows)
         return known.rows
 
+    def silenced(self, incident_id: str, *, since: datetime) -> tuple[PausedInterval, ...]:
+        """Read the times in which silences held an incident, or hold it, since an instant, as ``of`` reads them; not locked."""
+        return tuple(
+            PausedInterval(began_at=row["began_at"], ended_at=row["ended_at"])
+            for row in self._read(frozenset([incident_id]), since)
+            if row["scope"] == _SILENCED and row["name"] == incident_id
+        )
+
     def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
-        """Read the pauses that are not over."""
-        return tuple(Pause(**row) for row in self._unit.rows(_PAUSES(now)))
+        """Read the pauses that are not over, the oldest first."""
+        return self.holds(now=now)[0]
+
+    def holds(self, *, now: datetime) -> tuple[tuple[Pause, ...], bool]:
+        """Read the pauses that are not over, the oldest first, and whether there may be a silence; one statement, not locked."""
+        rows = self._unit.rows(_HOLDS(now, now))
+        pauses = [Pause(**row) for row in rows if not row.pop("is_silence")]
+        return tuple(sorted(pauses, key=lambda each: each.paused_at)), len(pauses) < len(rows)
 
     def lock_pauses(self, *, now: datetime) -> tuple[Pause, ...]:
         """Lock and read the pauses that are not over, before all other locks, so that none ends meanwhile."""
@@ -167,7 +209,10 @@ class Intervals(Repository):
         return None if found is None else found["began_at"]
 
     def note_first_sweep(self, *, at: datetime) -> None:
-        """Note the first sweep, unless another process has."""
+        """Note the first sweep, unless another process has; a damaged note is written anew."""
+        if self._to_write_anew("outage"):
+            self.note_sweep(at=at)
+            return
         self._unit.insert_once(OutageRow, {"began_at": at, "ended_at": None, "is_over": False})
 
     def note_sweep(self, *, at: datetime) -> None:

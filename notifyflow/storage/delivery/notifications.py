@@ -1,12 +1,12 @@
 """Stores notifications with their attempts; finds those that are due or deferred."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from peewee import SQL, IntegerField, Select
+from peewee import SQL, Expression, IntegerField, Select
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
@@ -16,8 +16,8 @@ from notifyflow.core.limits.lanes import LEAD
 from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
 from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
-from notifyflow.storage.session.statements import Parameters, Statement, finds
-from notifyflow.storage.tables import AttemptRow, EscalationRow, LaneRow, NotificationRow
+from notifyflow.storage.session.statements import Parameters, Run, Statement, finds
+from notifyflow.storage.tables import AttemptRow, EscalationRow, LaneRow, NotificationRow, SilencedIncidentRow
 
 
 def _earlier(param: Parameters) -> Select:
@@ -54,6 +54,42 @@ def _due(*, is_urgent: bool) -> Statement:
 _DUE = {each: _due(is_urgent=each) for each in (True, False)}
 
 
+def _silenced(is_meant: Callable[[Parameters], Expression]) -> Statement:
+    """Build the search for notifications that a silence has deferred until after an instant."""
+
+    def build(param: Parameters) -> Select:
+        is_later = NotificationRow.due_at > param(NotificationRow.due_at)
+        is_silenced = NotificationRow.deferred_by == SQL("'silence'")
+        return select(NotificationFacts, QUEUED, is_later, is_silenced, is_meant(param)).order_by(NotificationRow.id)
+
+    return Statement(build)
+
+
+def _is_of_silence(param: Parameters) -> Expression:
+    """Return the condition that a silence holds, or held, the notification's incident."""
+    held = SilencedIncidentRow.select(SilencedIncidentRow.incident_id)
+    return NotificationRow.incident_id.in_(held.where(SilencedIncidentRow.silence_id == param(SilencedIncidentRow.silence_id)))
+
+
+def _unclaimed(param: Parameters) -> Select:
+    """Search for pages that are due and came before an instant, of incidents that a silence has held until then.
+
+    Those that a silence has deferred leave together anyway.
+    """
+    held = SilencedIncidentRow.select(SilencedIncidentRow.incident_id).where(
+        SilencedIncidentRow.silence_id == param(SilencedIncidentRow.silence_id),
+        SilencedIncidentRow.ended_at >= param(SilencedIncidentRow.ended_at),
+    )
+    is_left_out = (NotificationRow.has_been_silenced == SQL("FALSE")) | NotificationRow.deferred_by.is_null()
+    is_due = (
+        NotificationRow.incident_id.in_(held),
+        NotificationRow.created_at < param(NotificationRow.created_at),
+        NotificationRow.due_at <= param(NotificationRow.due_at),
+    )
+    is_page = (QUEUED, NotificationRow.kind == SQL("'page'"), is_free(NotificationRow))
+    return select(NotificationFacts, *is_due, *is_page, is_left_out).order_by(NotificationRow.id)
+
+
 def _waiting_in_vain(param: Parameters) -> Select:
     """Search for what waits for a call that is over, and for no beat."""
     called = NotificationRow.alias()
@@ -71,6 +107,9 @@ def _waiting_in_vain(param: Parameters) -> Select:
     return query.order_by(URGENCY, NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
 
 
+_SILENCED_OF = _silenced(lambda param: NotificationRow.incident_id == param(NotificationRow.incident_id))
+_SILENCED_BY = _silenced(_is_of_silence)
+_UNCLAIMED = Statement(_unclaimed)
 _WAITING_IN_VAIN = Statement(_waiting_in_vain)
 _DUE_OF = Statement(
     lambda param: select(
@@ -173,10 +212,30 @@ class Notifications(MachineRepository[NotificationFacts]):
         if channel is not None:
             is_deferred &= NotificationRow.channel == channel
         urgent_first = (URGENCY, NotificationRow.due_at, NotificationRow.id)
-        deferred = select(NotificationFacts, is_deferred).order_by(*urgent_first).limit(limit)
+        found = select(NotificationFacts, is_deferred).order_by(*urgent_first)
+        if limit is None:  # a statement leaves out unreadable rows
+            deferred = Statement(lambda _: found)()
+        else:
+            deferred = Statement(lambda param: found.limit(param(IntegerField())))(limit)
         for row in self._unit.read(NotificationFacts, self._unit.locked(deferred, skips_locked=True)):
             paused_until = now if DeferralReason.PAUSE in why else row.paused_until
             self._unit.save(row, replace(row, due_at=now, rung_at=None, paused_until=paused_until))
+
+    def free(self, incident_id: str, *, now: datetime) -> None:
+        """Make the notifications of an incident due now that a silence has deferred; wait for those that others have locked."""
+        self._free(_SILENCED_OF(now, incident_id), now)
+
+    def free_from(self, silence_id: str, *, now: datetime) -> None:
+        """Make the notifications due now that a silence has deferred, at once, so that they leave together; see ``free``."""
+        self._free(_SILENCED_BY(now, silence_id), now)
+
+    def lock_unclaimed(self, silence_id: str, *, until: datetime, now: datetime) -> tuple[NotificationFacts, ...]:
+        """Lock and read the due pages of a silence's incidents from before its end, except those that a silence has deferred."""
+        return tuple(self._unit.read(NotificationFacts, self._unit.locked(_UNCLAIMED(silence_id, until, until, now))))
+
+    def _free(self, silenced: Run, now: datetime) -> None:
+        for row in self._unit.read(NotificationFacts, self._unit.locked(silenced)):
+            self._unit.save(row, replace(row, due_at=now, rung_at=None))
 
     def stop_waiting(self, calling: Collection[str], *, is_bundling: bool, now: datetime, limit: int) -> None:
         """Make those due that need not wait any more, since no call to their number is under way, or bundling is off.

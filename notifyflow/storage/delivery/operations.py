@@ -7,7 +7,7 @@ from peewee import JOIN, SQL, Case, Expression, IntegerField, fn
 
 from notifyflow.core.delivery.escalation import AlertOperations
 from notifyflow.core.delivery.facts import IncidentFacts
-from notifyflow.core.messages.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted, damage
+from notifyflow.core.messages.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted, damage, unwatched
 from notifyflow.storage.delivery.incidents import Incidents
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
 from notifyflow.storage.session.repositories import Repository
@@ -77,6 +77,14 @@ _DAMAGED = Statement(
         .limit(param(IntegerField()))
     )
 )
+_UNWATCHED = Statement(
+    lambda param: (
+        SetAsideRow.select(SetAsideRow.row_id, SetAsideRow.at)
+        .where(SetAsideRow.is_paging, SetAsideRow.machine == SQL("'watched_job'"))
+        .order_by(SetAsideRow.at.desc(), SetAsideRow.row_id)
+        .limit(param(IntegerField()))
+    )
+)
 _SILENT_PATHS = Statement(
     lambda param: (
         CriticalRow.select(
@@ -124,9 +132,19 @@ class Operations(Repository):
     def link(self, operations_incident_id: str, alerts: Mapping[str, AlertOperations], *, at: datetime) -> None:
         """Link failures, given as escalation id → alert, to their operations incident; it replaces an earlier link."""
         key = ("escalation_id",)
-        columns = ("operations_incident_id", "reason", "at", "is_paging", "path", "is_counted", "is_reported")
+        columns = ("operations_incident_id", "reason", "at", "is_paging", "is_deferred", "path", "is_counted", "is_reported")
         rows = [
-            (operations_incident_id, alert.reason, at, alert.is_paging, alert.path, False, False, escalation_id)
+            (
+                operations_incident_id,
+                alert.reason,
+                at,
+                alert.is_paging,
+                alert.is_deferred,
+                alert.path,
+                False,
+                False,
+                escalation_id,
+            )
             for escalation_id, alert in sorted(alerts.items())
         ]
         new = self._unit.insert_new(CriticalRow, [dict(zip((*columns, *key), row, strict=True)) for row in rows], key)
@@ -153,7 +171,8 @@ class Operations(Repository):
 
     def damaged(self, *, limit: int) -> tuple[Failure, ...]:
         """Read the set-aside rows for which operations is paged, the newest first; no value that may be damaged is read."""
-        return tuple(damage(**row) for row in _DAMAGED(limit).rows(self._unit.db, self._unit.unread))
+        jobs = (unwatched(row["row_id"], row["at"]) for row in _UNWATCHED(limit).rows(self._unit.db))
+        return (*(damage(**row) for row in _DAMAGED(limit).rows(self._unit.db, self._unit.unread)), *jobs)
 
     def silent_paths(self, operations_incident_id: str) -> tuple[SilentPath, ...]:
         """Read the linked callback paths that alone leave rounds unproven, the newest first."""

@@ -22,9 +22,12 @@ class Providers(Repository):
     """The health of providers, and the counts of calls and texts."""
 
     def lock(self, channel: str, providers: Collection[str]) -> Mapping[str, ProviderHealth]:
-        """Lock and read the health of a channel's providers, by name; create missing rows."""
+        """Lock and read the health of a channel's providers, by name; create missing rows, and damaged ones anew."""
         found = self._locked(channel, providers)
         if missing := sorted(set(providers) - set(found)):
+            if damaged := [each.row_id for each in self._to_write_anew("provider_health")]:
+                is_it = (ProviderHealthRow.channel == channel) & ProviderHealthRow.provider.in_(damaged)
+                self._unit.execute(ProviderHealthRow.delete().where(is_it))
             for provider in missing:
                 new = ProviderHealth(channel=channel, provider=provider)
                 self._unit.insert_once(ProviderHealthRow, asdict(new))

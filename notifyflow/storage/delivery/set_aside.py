@@ -32,15 +32,28 @@ from notifyflow.storage.tables import (
     PauseRow,
     ProviderHealthRow,
     SetAsideRow,
+    SilenceRow,
     StepRow,
     UserRow,
+    WatchedJobRow,
 )
 from notifyflow.storage.tables.table import Table
 
 LOOKED_AT = 500
 """How many rows of a large table are searched."""
 
-_SMALL = (UserRow, ApiKeyRow, FeedRow, OverrideRow, CalendarRow, PauseRow, ProviderHealthRow, SetAsideRow)
+_SMALL = (
+    UserRow,
+    ApiKeyRow,
+    FeedRow,
+    OverrideRow,
+    CalendarRow,
+    PauseRow,
+    SilenceRow,
+    ProviderHealthRow,
+    SetAsideRow,
+    WatchedJobRow,
+)
 _CONTENT = tuple(getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS)
 
 
@@ -92,6 +105,10 @@ _FOUND: Mapping[str, str] = {
         LEFT JOIN notifyflow_attempt a ON a.provider = r.provider AND a.provider_ref = r.provider_ref
         LEFT JOIN notifyflow_notification n ON n.id = a.notification_id WHERE r.event_id = ?
     """,
+    "silence": "SELECT s.id, '', '', 'INFO', FALSE FROM notifyflow_silence s WHERE s.id = ?",
+    "override": "SELECT o.id, '', '', 'INFO', FALSE FROM notifyflow_override o WHERE o.id = ?",
+    "calendar": "SELECT c.schedule, '', '', 'INFO', FALSE FROM notifyflow_calendar c WHERE c.schedule = ?",
+    "watched_job": "SELECT w.name, '', '', 'CRITICAL', FALSE FROM notifyflow_watched_job w WHERE w.name = ?",
 }
 """Finds a row by its id: (its id or that of the row it belongs to, incident, escalation, severity, is_operations)."""
 _BECOMES: Mapping[str, str] = {"attempt": "notification", "key": "incident", "step": "incident"}

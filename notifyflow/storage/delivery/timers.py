@@ -17,7 +17,16 @@ from notifyflow.storage.session.conditions import (
     is_in_quarantine,
 )
 from notifyflow.storage.session.statements import Parameters, Statement
-from notifyflow.storage.tables import AttemptRow, EscalationRow, IncidentRow, NotificationRow, SetAsideRow, StepRow
+from notifyflow.storage.tables import (
+    AttemptRow,
+    EscalationRow,
+    IncidentRow,
+    NotificationRow,
+    PausedIntervalRow,
+    SetAsideRow,
+    SilenceRow,
+    StepRow,
+)
 
 _IS_FREE = is_free(NotificationRow)
 _IS_ESCALATION_FREE = is_free(EscalationRow)
@@ -65,10 +74,16 @@ def _union_of(*searches: Select) -> Any:
 
 
 def _incidents_due(param: Parameters) -> Any:
-    rounds = IncidentRow.select(IncidentRow.id).where(IncidentRow.round_at <= param(IncidentRow.round_at), *_HAS_ROUND)
+    """Search for incidents whose round or step is due, and for one silence whose end was not carried out, if there is any."""
+    is_incident, is_silence = SQL("FALSE"), SQL("TRUE")
+    rounds = IncidentRow.select(IncidentRow.id, is_incident).where(
+        IncidentRow.round_at <= param(IncidentRow.round_at), *_HAS_ROUND
+    )
     rounds = rounds.order_by(IncidentRow.round_at).limit(param(IntegerField()))
-    steps = StepRow.select(StepRow.incident_id).where(StepRow.due_at <= param(StepRow.due_at), _IS_STEP_FREE)
-    return _union_of(rounds, steps.order_by(StepRow.due_at).limit(param(IntegerField())))
+    steps = StepRow.select(StepRow.incident_id, is_incident).where(StepRow.due_at <= param(StepRow.due_at), _IS_STEP_FREE)
+    standing = (SilenceRow.due_at.is_null(is_null=False), ~is_aside(SilenceRow.id))
+    silences = SilenceRow.select(SilenceRow.id, is_silence).where(*standing).limit(1)
+    return _union_of(rounds, steps.order_by(StepRow.due_at).limit(param(IntegerField())), silences)
 
 
 def _earliest(param: Parameters) -> Any:
@@ -92,10 +107,11 @@ def _earliest(param: Parameters) -> Any:
         first(IncidentRow.round_at, *_HAS_ROUND),
         first(StepRow.due_at, _IS_STEP_FREE),
         first(SetAsideRow.until, SetAsideRow.is_aside),
+        first(SilenceRow.due_at, ~is_aside(SilenceRow.id)),
     )
 
 
 _HAS_ROUND = (IS_UNRESOLVED, ~is_in_quarantine(IncidentRow.id), ~is_aside(IncidentRow.id))
 _IS_STEP_FREE = ~is_in_quarantine(StepRow.incident_id) & ~is_aside(StepRow.incident_id)
-INCIDENTS_DUE = Statement(_incidents_due, columns=(IncidentRow.id,))
+INCIDENTS_DUE = Statement(_incidents_due, columns=(IncidentRow.id, PausedIntervalRow.is_for_critical.alias("is_silence")))
 EARLIEST = Statement(_earliest, columns=(NotificationRow.due_at,))

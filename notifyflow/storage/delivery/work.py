@@ -3,7 +3,7 @@
 Each search walks an index of unfinished rows, so its cost does not grow with the finished ones.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -122,6 +122,23 @@ class Work(Repository):
         others = [row for row in found if row["id"] not in known]
         return tuple(self._unit.remember(self._unit.with_attempts(others), is_locked=True))
 
+    def released(self, lanes: Collection[str], *, now: datetime) -> Mapping[str, tuple[str, bool]]:
+        """Find the due notifications of some lanes that silences have held; not locked.
+
+        Returns:
+            By id, the lane of each, and whether this transaction has locked it.
+        """
+        found = self._unit.rows(_RELEASED(sorted(lanes), now))
+        return {row["id"]: (row["lane"], self._is_locked(row["id"])) for row in found}
+
+    def _is_locked(self, row_id: str) -> bool:
+        return self._unit.known(NotificationFacts, row_id, is_locked=True) is not None
+
+    def wait_for(self, ids: Collection[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
+        """Lock and read those of some notifications that are due or wait, by id, once no other transaction has locked them."""
+        rows = self._unit.rows(self._unit.locked(_THESE(sorted(ids), now)))
+        return tuple(self._unit.remember(self._unit.with_attempts(rows), is_locked=True))
+
     def ring(self, *, now: datetime, again_after: timedelta, limit: int, is_marking: bool = True) -> tuple[Due, ...]:
         """Mark due notifications as rung for, so that no other process rings for them meanwhile.
 
@@ -166,9 +183,15 @@ class Work(Repository):
         """Find the escalations of an incident whose next round is due, by id; not locked."""
         return tuple(row["id"] for row in self._unit.rows(ROUNDS_DUE_OF(incident_id, now)))
 
-    def incidents_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
-        """Find incidents whose ``round_at`` has come, and those whose next step is due; not locked."""
-        return tuple(row["id"] for row in self._unit.rows(INCIDENTS_DUE(now, limit, now, limit)))
+    def incidents_due(self, *, now: datetime, limit: int) -> tuple[tuple[str, ...], bool]:
+        """Find incidents whose ``round_at`` has come, and those whose next step is due; not locked.
+
+        Returns:
+            Their ids, and whether there is a silence whose end was not carried out.
+        """
+        rows = self._unit.rows(INCIDENTS_DUE(now, limit, now, limit))
+        incidents = tuple(row["id"] for row in rows if not row["is_silence"])
+        return incidents, len(incidents) < len(rows)
 
     def next_wake_at(self) -> datetime | None:
         """Return when the sweeper's next work is due, which may be in the past; None while no timer runs.
@@ -333,6 +356,16 @@ _QUEUED_OF = Statement(
     )
 )
 _LANES = Statement(_lanes)
+_RELEASED = Statement(
+    lambda param: NotificationRow.select(NotificationRow.id, NotificationRow.lane).where(
+        QUEUED,
+        param.any_of(NotificationRow.lane) & (NotificationRow.lane != SQL("''")),
+        NotificationRow.has_been_silenced == SQL("TRUE"),
+        NotificationRow.deferred_by.is_null(is_null=False),
+        NotificationRow.due_at <= param(NotificationRow.due_at),
+        _IS_FREE,
+    )
+)
 _DUE_OF = Statement(_due_of)
 _IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
 _RING_FRESH = _to_ring(

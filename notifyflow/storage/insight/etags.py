@@ -19,6 +19,7 @@ from notifyflow.storage.tables import (
     IncidentRow,
     NotificationRow,
     ReceiptRow,
+    SilencedIncidentRow,
     StepRow,
 )
 
@@ -68,6 +69,12 @@ _ARRIVALS = Statement(
         InboundEntryRow.incident_id == param(InboundEntryRow.incident_id)
     )
 )
+_ENDED_AT = SilencedIncidentRow.ended_at
+_SILENCES = Statement(
+    lambda param: SilencedIncidentRow.select(
+        fn.COUNT(1).alias("silences"), fn.MIN(_ENDED_AT).alias("first"), fn.MAX(_ENDED_AT).alias("last")
+    ).where(SilencedIncidentRow.incident_id == param(SilencedIncidentRow.incident_id))
+)
 _OF_ALL = Select(columns=(SQL("concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())"),))
 _OF_REPLICA = "SELECT CASE WHEN pg_is_in_recovery() THEN concat(pg_last_wal_replay_lsn(), ' ', pg_postmaster_start_time()) END"
 _IDENTITY = """SELECT concat(s.system_identifier, ' ', d.oid) FROM pg_control_system() s, pg_database d
@@ -108,7 +115,7 @@ class ETags(Reader):
             return None
         figures: list[Any] = [incidents[0]["version"]]
         times: list[datetime] = []
-        for statement in (_ESCALATIONS, _NOTIFICATIONS, _STEPS, _REPORTS, _ARRIVALS):
+        for statement in (_ESCALATIONS, _NOTIFICATIONS, _STEPS, _REPORTS, _ARRIVALS, _SILENCES):
             row = self._figures(statement(incident_id))
             times += [at for name, at in row.items() if name.endswith("_at") and at is not None]
             figures += row.values()

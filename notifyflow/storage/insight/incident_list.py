@@ -15,6 +15,7 @@ from notifyflow.core import ids
 from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.delivery.model import Incident, IncidentState
 from notifyflow.core.insight.views import IncidentFilter, IncidentLine, IncidentPage, IncidentSummary, ListPlace
+from notifyflow.storage.delivery.silences import SilenceReads
 from notifyflow.storage.delivery.steps import StepReads
 from notifyflow.storage.insight.listings import NOBODY, Listings
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
@@ -115,9 +116,16 @@ class IncidentList(Reader):
         counts = Listings(self._source).counts([row["id"] for row in rows])
         contents = [{name: row.pop(f"content_{name}") for name in _SHOWN} for row in rows]
         facts = [IncidentFacts(**row) for row in rows]
+        silences = SilenceReads(self._source).of([each.id for each in facts])
         places = StepReads(self._source).places([each for each in facts if each.state is IncidentState.OPEN])
         return tuple(
-            IncidentLine(**content, facts=each, counts=counts.get(each.id, NOBODY), chain=places.get(each.id))
+            IncidentLine(
+                **content,
+                facts=each,
+                counts=counts.get(each.id, NOBODY),
+                chain=places.get(each.id),
+                silence=max(silences[each.id], key=lambda silence: silence.ended_at, default=None),
+            )
             for each, content in zip(facts, contents, strict=True)
         )
 

@@ -174,6 +174,7 @@ STATEMENTS = (
         ended TEXT,
         ended_at {instant},
         is_stopped BOOLEAN NOT NULL,
+        has_been_silenced BOOLEAN NOT NULL DEFAULT FALSE,
         reason TEXT NOT NULL,
         is_quarantined BOOLEAN NOT NULL DEFAULT FALSE,
         UNIQUE (escalation_id, tier, channel),
@@ -322,7 +323,8 @@ STATEMENTS = (
         is_rolled_up BOOLEAN NOT NULL DEFAULT FALSE,
         is_paging BOOLEAN NOT NULL DEFAULT TRUE,
         is_reported BOOLEAN NOT NULL DEFAULT FALSE,
-        path TEXT NOT NULL DEFAULT ''
+        path TEXT NOT NULL DEFAULT '',
+        is_deferred BOOLEAN NOT NULL DEFAULT FALSE
     )
     """,
     "CREATE INDEX notifyflow_critical_uncounted ON notifyflow_critical (operations_incident_id) WHERE is_counted = FALSE",

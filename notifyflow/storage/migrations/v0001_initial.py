@@ -89,6 +89,41 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX notifyflow_paused_interval_ended ON notifyflow_paused_interval (ended_at)",
+    # silences; one whose begin or end is still to be carried out has a due_at
+    """
+    CREATE TABLE notifyflow_silence (
+        id TEXT NOT NULL PRIMARY KEY,
+        matchers TEXT NOT NULL,
+        reason TEXT NOT NULL CHECK (reason <> ''),
+        begins_at {instant} NOT NULL,
+        ends_at {instant} NOT NULL,
+        created_at {instant} NOT NULL,
+        author_kind TEXT NOT NULL,
+        author_id TEXT NOT NULL,
+        author TEXT NOT NULL CHECK (author <> ''),
+        namespaces TEXT,
+        ended_at {instant},
+        ended_by TEXT NOT NULL,
+        marked_to TEXT NOT NULL,
+        due_at {instant},
+        is_begun BOOLEAN NOT NULL,
+        CHECK (ends_at > begins_at)
+    )
+    """,
+    "CREATE INDEX notifyflow_silence_due ON notifyflow_silence (due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX notifyflow_silence_ends ON notifyflow_silence (ends_at)",
+    # incidents that a silence holds, or held
+    """
+    CREATE TABLE notifyflow_silenced_incident (
+        incident_id TEXT NOT NULL REFERENCES notifyflow_incident (id),
+        silence_id TEXT NOT NULL REFERENCES notifyflow_silence (id),
+        began_at {instant} NOT NULL,
+        ended_at {instant} NOT NULL,
+        PRIMARY KEY (incident_id, silence_id),
+        CHECK (ended_at >= began_at)
+    )
+    """,
+    "CREATE INDEX notifyflow_silenced_incident_silence ON notifyflow_silenced_incident (silence_id, ended_at)",
     # one row is not over: it begins at the last sweep, and becomes an outage only if that is long ago
     """
     CREATE TABLE notifyflow_outage (
@@ -107,6 +142,7 @@ STATEMENTS = (
         name TEXT NOT NULL,
         namespace TEXT NOT NULL,
         scopes TEXT NOT NULL,
+        heartbeat TEXT,
         digest TEXT NOT NULL,
         created_at {instant} NOT NULL,
         expires_at {instant},
@@ -254,6 +290,46 @@ STATEMENTS = (
     )
     """,
     "CREATE UNIQUE INDEX notifyflow_feed_digest ON notifyflow_feed (digest)",
+    # the watched jobs of the directory with their last pings, and the times in which none could be committed: the row that is not
+    # over begins at the last note of the web service
+    """
+    CREATE TABLE notifyflow_watched_job (
+        name TEXT NOT NULL PRIMARY KEY,
+        namespace TEXT NOT NULL,
+        timetable TEXT NOT NULL,
+        methods TEXT NOT NULL,
+        declared_at {instant} NOT NULL,
+        expected_at {instant} NOT NULL,
+        wake_at {instant} NOT NULL,
+        version INTEGER NOT NULL,
+        succeeded_at {instant},
+        runs TEXT NOT NULL,
+        miss TEXT,
+        missed_at {instant},
+        passed TEXT NOT NULL,
+        silent_since {instant},
+        exit_status INTEGER,
+        is_untold BOOLEAN NOT NULL,
+        back_at {instant},
+        incident_id TEXT,
+        misses INTEGER NOT NULL,
+        pings TEXT NOT NULL,
+        output TEXT NOT NULL,
+        removed_at {instant}
+    )
+    """,
+    "CREATE INDEX notifyflow_watched_job_wake ON notifyflow_watched_job (wake_at)",
+    "CREATE INDEX notifyflow_watched_job_incident ON notifyflow_watched_job (incident_id) WHERE incident_id IS NOT NULL",
+    """
+    CREATE TABLE notifyflow_absence (
+        began_at {instant} NOT NULL,
+        ended_at {instant},
+        is_over BOOLEAN NOT NULL,
+        CHECK (is_over = (ended_at IS NOT NULL))
+    )
+    """,
+    "CREATE UNIQUE INDEX notifyflow_absence_watch ON notifyflow_absence (is_over) WHERE is_over = FALSE",
+    "CREATE INDEX notifyflow_absence_ended ON notifyflow_absence (ended_at) WHERE ended_at IS NOT NULL",
     # the users of the dashboard, the browsers in which they are logged in, and the links that make the first one
     """
     CREATE TABLE notifyflow_user (

@@ -5,13 +5,11 @@ Each change gives the roster a new digest. One small statement tells a process w
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
 from threading import Lock
 from typing import Any
-
-from peewee import Field, Select
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.policy import SHIPPED
@@ -100,31 +98,33 @@ class RosterReads(Reader):
 
     def calendars(self) -> dict[str, StoredCalendar]:
         """Return the stored calendars without their shifts, by schedule."""
-        rows = self._listed(CalendarRow.select(*(getattr(CalendarRow, name) for name in _CALENDAR)), CalendarRow.schedule)
+        query = CalendarRow.select(*(getattr(CalendarRow, name) for name in _CALENDAR))
+        rows = self._source.readable(query, CalendarRow.schedule)
         return {row["schedule"]: StoredCalendar(**row) for row in rows}
 
     def overrides(self, *, since: datetime) -> tuple[StoredOverride, ...]:
         """Return the overrides that end after an instant, by their beginning, including cancelled ones."""
         query = _overrides().where(OverrideRow.ends_at > since).order_by(OverrideRow.begins_at, OverrideRow.id)
-        return tuple(map(_stored_override, self._listed(query, OverrideRow.id)))
-
-    def _listed(self, query: Select, key: Field) -> list[dict[str, Any]]:
-        """Return the rows of a table; reads for display leave out unreadable rows."""
-        return self._source.readable(query, key)
+        return tuple(map(_stored_override, self._source.readable(query, OverrideRow.id)))
 
     def _read(self) -> tuple[Roster, str]:
-        """Read the roster from its rows; return it with its digest. A roster that lacks a damaged row is not remembered."""
+        """Read the roster from its rows; return it with its digest. A roster that lacks a damaged row is not remembered.
+
+        Raises:
+            InvalidDirectory: When the stored directory is damaged.
+        """
         known = len(self._source.unread)
         row = first(self._source.rows(RosterRow.select(RosterRow.document)))
         document = (row and row["document"]) or ""
-        calendars = self._listed(
+        calendars = self._source.readable(
             CalendarRow.select(CalendarRow.schedule, CalendarRow.shifts, CalendarRow.fetched_at)
             .where(CalendarRow.fetched_at.is_null(is_null=False))
             .order_by(CalendarRow.schedule),
             CalendarRow.schedule,
         )
         had_effect = OverrideRow.cancelled_at.is_null() | (OverrideRow.cancelled_at > OverrideRow.begins_at)
-        overrides = self._listed(_overrides().where(had_effect).order_by(OverrideRow.made_at, OverrideRow.id), OverrideRow.id)
+        in_order = _overrides().where(had_effect).order_by(OverrideRow.made_at, OverrideRow.id)
+        overrides = self._source.readable(in_order, OverrideRow.id)
         digest = hashlib.sha256(repr((document, calendars, overrides)).encode()).hexdigest()
         roster = Roster(
             directory=_directory(document),
@@ -138,11 +138,6 @@ class RosterReads(Reader):
 
 class StoredRoster(RosterReads, Repository):
     """The roster; a transaction that changes it locks it before anything else."""
-
-    def _listed(self, query: Select, key: Field) -> list[dict[str, Any]]:
-        """Return the rows of a table; a transaction leaves out none."""
-        del key
-        return self._unit.rows(query)
 
     def lock(self) -> StoredDirectory:
         """Lock the roster, and return the stored directory's file; a damaged ``changed_at`` is None: any file is newer."""
@@ -175,9 +170,9 @@ class StoredRoster(RosterReads, Repository):
             before: It is due if it was last tried before this instant.
             now: The instant.
         """
-        new = {"schedule": schedule, "source": source, "etag": "", "last_modified": "", "tried_at": now, "fault": ""}
-        if self._unit.insert_once(CalendarRow, new):
-            return self.calendars()[schedule]
+        new = StoredCalendar(schedule=schedule, source=source, etag="", last_modified="", fetched_at=None, tried_at=now, fault="")
+        if self._unit.insert_once(CalendarRow, asdict(new)):
+            return new
         is_it = CalendarRow.schedule == schedule
         is_of_today = CalendarRow.tried_at >= now.replace(hour=0, minute=0, second=0, microsecond=0)
         is_same = is_it & (CalendarRow.source == source) & is_of_today
@@ -187,7 +182,7 @@ class StoredRoster(RosterReads, Repository):
         )
         is_claimed = self._unit.execute(CalendarRow.update(tried_at=now).where(is_same, CalendarRow.tried_at <= before))
         if is_claimed or self._unit.execute(anew.where(is_it, is_other)):
-            return self.calendars()[schedule]
+            return self.calendars().get(schedule, new)  # a damaged one is fetched anew
         return None
 
     def put_shifts(self, claimed: StoredCalendar, calendar: Calendar, *, etag: str, last_modified: str) -> None:

@@ -1,12 +1,15 @@
 """The base of the ledger's repositories: each reads and writes the rows of one subject through the unit of work."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Generic
 
 from notifyflow.core.delivery.facts import MACHINE_NAMES
+from notifyflow.log import get_logger
 from notifyflow.storage.session.rows import BY_ID, M, Reader, first, must_exist
 from notifyflow.storage.session.statements import Unread
 from notifyflow.storage.session.unit_of_work import UnitOfWork
+
+_log = get_logger("notifyflow.storage")
 
 
 class Repository(Reader):
@@ -15,6 +18,13 @@ class Repository(Reader):
     def __init__(self, unit: UnitOfWork) -> None:
         super().__init__(unit)
         self._unit = unit
+
+    def _to_write_anew(self, table: str) -> Sequence[Unread]:
+        """Return and log a table's rows that this transaction could not read; they only set a pace, and are written anew."""
+        damaged = self._unit.unread_in(table)
+        for each in damaged:
+            _log.warning("storage.row_written_anew", table=table, row=each.row_id, column=each.column, error=each.why)
+        return damaged
 
 
 class MachineRepository(Repository, Generic[M]):

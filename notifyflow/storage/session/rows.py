@@ -115,9 +115,9 @@ class Rows:
         return rows[0] if rows else None
 
     def scalar(self, query: Select | Run) -> Any:
-        """Return the first column of a query's first row, or None."""
+        """Return the first column of a query's first row, or None; a row of a ``Statement`` that cannot be read is left out."""
         self._catch_up(query)
-        return query.scalar(self.db)
+        return query.scalar(self.db, self.unread) if isinstance(query, Run) else query.scalar(self.db)
 
     def read(self, facts: type[M], query: Select | Run) -> list[M]:
         """Read rows of a state machine; notifications with their attempts: two queries, however many rows."""
@@ -161,7 +161,11 @@ class Rows:
 
     def unread_of(self, table: str, row_id: str) -> Unread | None:
         """Return a left-out row by its id, or None."""
-        return next((each for each in self.unread if (each.table, each.row_id) == (table, row_id)), None)
+        return next((each for each in self.unread_in(table) if each.row_id == row_id), None)
+
+    def unread_in(self, table: str) -> Sequence[Unread]:
+        """Return the left-out rows of a table."""
+        return [each for each in self.unread if each.table == table]
 
     def contacts(self, incident_ids: Collection[str]) -> dict[str, dict[str, Contact]]:
         """Read the contacts of incidents by recipient, in the order they were added."""
@@ -238,14 +242,18 @@ _POLICIES = Statement(lambda param: PolicyRow.select(PolicyRow.digest, PolicyRow
 def _storing_policy(param: Parameters) -> Any:
     columns = (PolicyRow.digest, PolicyRow.document, PolicyRow.created_at)
     new = Select(columns=[*map(param, columns)])
-    is_used = (PolicyRow.digest == param(PolicyRow.digest)) & PolicyRow.unused_since.is_null()
-    return PolicyRow.insert_from(new.where(~fn.EXISTS(PolicyRow.select(SQL("1")).where(is_used))), columns).on_conflict(
-        conflict_target=[PolicyRow.digest], update={PolicyRow.unused_since: None}
+    is_it = (PolicyRow.digest == param(PolicyRow.digest)) & (PolicyRow.document == param(PolicyRow.document))
+    is_stored = fn.EXISTS(PolicyRow.select(SQL("1")).where(is_it, PolicyRow.unused_since.is_null()))
+    return PolicyRow.insert_from(new.where(~is_stored), columns).on_conflict(
+        conflict_target=[PolicyRow.digest], preserve=[PolicyRow.document], update={PolicyRow.unused_since: None}
     )
 
 
 STORE_POLICY = Statement(_storing_policy)
-"""Stores a policy (digest, document, time, digest), or keeps it from deletion if it is stored; does not lock a policy in use."""
+"""Stores a policy (digest, document, time, digest, document), also in the place of a damaged one, or keeps it from deletion.
+
+It does not lock a policy in use.
+"""
 NOTIFICATIONS_OF = Statement(
     lambda param: select(NotificationFacts, param.any_of(NotificationRow.escalation_id)).order_by(NotificationRow.id)
 )

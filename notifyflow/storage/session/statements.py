@@ -111,6 +111,10 @@ class Parameters:
         return Value(parameter, converter=False)
 
 
+_IDS = ("id", "notification_id", "incident_id", "event_id", "recipient_id", "row_id", "schedule", "provider", "name")
+"""Columns that say which row is meant, the first one that a row has; none is secret."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
     """A row with a column that cannot be read.
@@ -121,6 +125,7 @@ class Unread:
         column: The first unreadable column.
         why: The type of the error.
         owner: The table of the column; empty if it is the row's own.
+        key: The column of ``_IDS`` that is the table's key; empty if none is.
     """
 
     table: str
@@ -128,12 +133,12 @@ class Unread:
     column: str
     why: str
     owner: str = ""
+    key: str = ""
 
     @property
     def row_id(self) -> str:
         """Its id, or that of the row that it belongs to."""
-        names = ("id", "notification_id", "incident_id", "event_id", "recipient_id", "row_id", "schedule", "provider", "name")
-        return next((str(self.values[name]) for name in names if name in self.values), "")
+        return next((str(self.values[name]) for name in (self.key, *_IDS) if name in self.values), "")
 
     def error(self) -> UnreadableRow:
         """Return the error for it."""
@@ -171,6 +176,7 @@ class _Built:
     readers: tuple[tuple[str, Callable[[Any], Any]], ...]
     lists: tuple[int, ...]
     tables: Mapping[str, str]
+    key: str
 
     @property
     def table(self) -> str:
@@ -204,9 +210,8 @@ class _Built:
                 values[name] = readers[name](value) if name in readers and value is not None else value
             except Exception:  # noqa: BLE001 - as above
                 bad = bad or name
-        return Unread(
-            table=self.table, values=values, column=bad, why=type(first).__name__, owner=self.tables.get(bad, self.table)
-        )
+        owner = self.tables.get(bad, self.table)
+        return Unread(table=self.table, values=values, column=bad, why=type(first).__name__, owner=owner, key=self.key)
 
 
 class Statement:
@@ -217,7 +222,7 @@ class Statement:
         columns: The selected columns; only for a union or a function, whose query does not know them.
     """
 
-    def __init__(self, build: Callable[[Parameters], Query], columns: Sequence[Field] = ()) -> None:
+    def __init__(self, build: Callable[[Parameters], Query], columns: Sequence[Field | Alias] = ()) -> None:
         self._build = build
         self._columns = tuple(columns)
         self._built: dict[tuple[Any, ...], _Built] = {}
@@ -248,7 +253,10 @@ class Statement:
                 for name, each in fields.items()
                 if hasattr(each, "model")
             }
-            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers, tuple(given.lists), tables)
+            models = [each.model for each in fields.values() if hasattr(each, "model")]
+            key = getattr(models[0]._meta.primary_key, "name", "") if models else ""
+            key = key if key in _IDS else ""
+            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers, tuple(given.lists), tables, key)
         return self._built[kind]
 
 
@@ -285,11 +293,10 @@ class Run:
                 raise others[0].error() from None
             return rows
 
-    def scalar(self, db: Database) -> Any:
-        """Run it and return the first column of the first row, or None."""
-        built = self._built(db)
-        row = self._run(db, built).fetchone()
-        return None if row is None else built.read(row)[built.names[0]]
+    def scalar(self, db: Database, unread: list[Unread] | None = None) -> Any:
+        """Run it and return the first column of the first readable row, or None; see ``rows``."""
+        rows = self.rows(db, unread)
+        return next(iter(rows[0].values())) if rows else None
 
     def execute(self, db: Database) -> int:
         """Run it and return how many rows it wrote."""

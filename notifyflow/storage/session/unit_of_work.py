@@ -266,7 +266,7 @@ class UnitOfWork(Rows):
         """Store a new row's policy, unless it is stored; each transaction runs one statement for it, which then locks nothing."""
         new = snapshot(policy)
         if new.digest not in self._stored_policies:
-            STORE_POLICY(new.digest, new.document, at, new.digest).execute(self.db)
+            STORE_POLICY(new.digest, new.document, at, new.digest, new.document).execute(self.db)
             self._stored_policies.add(new.digest)
 
     def locked(self, query: Q, *, skips_locked: bool = False) -> Q:

@@ -21,7 +21,15 @@ from notifyflow.storage.tables.incidents import (
     TransitionRow,
 )
 from notifyflow.storage.tables.metrics import MetricPeriodRow, MetricTotalRow, RollupRow
-from notifyflow.storage.tables.roster import CalendarRow, FeedRow, HandOverRow, OverrideRow, RosterRow
+from notifyflow.storage.tables.roster import (
+    AbsenceRow,
+    CalendarRow,
+    FeedRow,
+    HandOverRow,
+    OverrideRow,
+    RosterRow,
+    WatchedJobRow,
+)
 from notifyflow.storage.tables.service import (
     ApiKeyRow,
     EnvironmentRow,
@@ -40,11 +48,14 @@ from notifyflow.storage.tables.service import (
     SessionRow,
     SetAsideRow,
     SetupRow,
+    SilencedIncidentRow,
+    SilenceRow,
     SpentRow,
     UserRow,
 )
 
 __all__ = [
+    "AbsenceRow",
     "ApiKeyRow",
     "AttemptRow",
     "CalendarRow",
@@ -81,9 +92,12 @@ __all__ = [
     "SessionRow",
     "SetAsideRow",
     "SetupRow",
+    "SilenceRow",
+    "SilencedIncidentRow",
     "SpentRow",
     "StepContactRow",
     "StepRow",
     "TransitionRow",
     "UserRow",
+    "WatchedJobRow",
 ]

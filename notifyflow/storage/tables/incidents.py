@@ -126,6 +126,7 @@ class CriticalRow(Table):
     at = InstantField()
     is_paging = BooleanField()
     path = PlainTextField()
+    is_deferred = BooleanField(default=False)
     is_counted = BooleanField()
     is_reported = BooleanField(default=False)
     is_rolled_up = BooleanField(default=False)

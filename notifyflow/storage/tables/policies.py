@@ -4,6 +4,7 @@ A digest means the same policy in any database. Nothing here knows a table.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -31,6 +32,7 @@ class Snapshot:
 
 _snapshots: dict[int, Snapshot] = {}  # by the id of the policy, which its snapshot keeps alive
 _policies: dict[str, Policy] = {}
+_kept: dict[str, Policy] = {}
 _lock = Lock()
 
 
@@ -45,8 +47,14 @@ def snapshot(policy: Policy) -> Snapshot:
 
 
 def known_as(digest: str) -> Policy | None:
-    """Return a digest's policy if it was parsed before, else None."""
-    return _policies.get(digest)
+    """Return a digest's policy if it was parsed before, or is kept, else None."""
+    return _policies.get(digest) or _kept.get(digest)
+
+
+def keep(policies: Iterable[Policy]) -> None:
+    """Never forget some policies, so that this process needs no row of them."""
+    for each in map(snapshot, policies):
+        _kept[each.digest] = load_policy(each.document)
 
 
 def parse(digest: str, document: str) -> Policy:

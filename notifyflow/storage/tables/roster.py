@@ -1,9 +1,21 @@
-"""The tables of the roster: the stored directory, calendars, overrides, hand-overs, and feeds."""
+"""The tables of the roster: the stored directory, calendars, overrides, hand-overs, feeds, and watched jobs."""
 
-from peewee import IntegerField
+from typing import Any
+
+from peewee import BooleanField, IntegerField
 
 from notifyflow.core.oncall.schedules import Override
-from notifyflow.storage.tables.fields import InstantField, NameListField, OnForget, PlainTextField, ShiftsField
+from notifyflow.core.oncall.watched_jobs import WatchedJob
+from notifyflow.storage.tables.fields import (
+    InstantField,
+    NameListField,
+    OnForget,
+    PlainTextField,
+    SequenceField,
+    ShiftsField,
+    TextsField,
+    read_instant,
+)
 from notifyflow.storage.tables.table import Table
 
 
@@ -60,3 +72,44 @@ class FeedRow(Table):
     made_by = PlainTextField()
     made_at = InstantField()
     expires_at = InstantField(null=True)
+
+
+class RunsField(TextsField):
+    """The runs of a job that are under way: an id, and when it started."""
+
+    def python_value(self, value: str | None) -> Any:
+        """Read them; raise ``ValueError`` for what is no instant."""
+        runs = super().python_value(value)
+        for at in runs.values():
+            read_instant(at)
+        return runs
+
+
+class PassedField(SequenceField):
+    """The deadlines of a job that have passed: when its success was awaited first, and the deadline."""
+
+    def python_value(self, value: str | None) -> Any:
+        """Read them; raise ``ValueError`` for what is no pair of instants."""
+        passed = super().python_value(value)
+        for each in passed:
+            began_at, ended_at = each.split(" ")
+            read_instant(began_at)
+            read_instant(ended_at)
+        return passed
+
+
+class WatchedJobRow(Table, stores=WatchedJob):
+    """A watched job of the directory, with its last pings."""
+
+    name = PlainTextField(primary_key=True)
+    runs = RunsField()
+    passed = PassedField()
+    output = PlainTextField(forgotten_as="")
+
+
+class AbsenceRow(Table):
+    """A time in which no ping could be committed; the one row without an end begins at the last note of the web service."""
+
+    began_at = InstantField()
+    ended_at = InstantField(null=True)
+    is_over = BooleanField()

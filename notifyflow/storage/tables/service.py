@@ -1,4 +1,4 @@
-"""The tables beside incidents: provider health, pauses, outages, API keys, users, stored responses, the environment."""
+"""The tables beside incidents: provider health, pauses, silences, outages, API keys, users, stored responses, the environment."""
 
 from peewee import BigIntegerField, BooleanField, IntegerField
 
@@ -9,6 +9,7 @@ from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.limits.lanes import Lane
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import ProviderHealth
+from notifyflow.core.limits.silences import Silence, SilencedInterval
 from notifyflow.storage.tables.fields import (
     EnumField,
     InstantField,
@@ -41,6 +42,14 @@ class PausedIntervalRow(Table):
     began_at = InstantField()
     ended_at = InstantField()
     is_for_critical = BooleanField()
+
+
+class SilenceRow(Table, stores=Silence):
+    """A silence: what it covers, its times, its author and reason, and how far it is carried out."""
+
+
+class SilencedIncidentRow(Table, stores=SilencedInterval):
+    """The time in which a silence holds, or held, one incident."""
 
 
 class OutageRow(Table):

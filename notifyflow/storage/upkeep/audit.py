@@ -15,6 +15,7 @@ from notifyflow.core.upkeep import audit
 from notifyflow.core.upkeep.audit import Finding, Round, Rule
 from notifyflow.core.upkeep.lost import Mention
 from notifyflow.storage.delivery.set_aside import SetAsideReads
+from notifyflow.storage.delivery.silences import SilenceReads
 from notifyflow.storage.delivery.steps import StepReads
 from notifyflow.storage.session.rows import BY_ID, NOTIFICATIONS_OF, Reader
 from notifyflow.storage.session.statements import Statement, finds
@@ -139,8 +140,16 @@ class Audits(Reader):
         """Count all incidents."""
         return int(self._source.scalar(IncidentRow.select(fn.COUNT(1))))
 
-    def operations(self) -> tuple[Finding, ...]:
-        """Check that at most one operations incident is open."""
+    def whole(self, *, now: datetime) -> tuple[Finding, ...]:
+        """Check what belongs to no one incident: that at most one operations incident is open, and the silences."""
+        silences, known = SilenceReads(self._source), len(self._source.unread)
+        held = silences.held_after_end()
+        found = (audit.check_silence(each, held.get(each.id, ()), now=now) for each in silences.every())
+        findings = [finding for each in found for finding in each]
+        findings += [audit.unreadable("silence", each.row_id, "", each.why) for each in self._source.unread[known:]]
+        return (*self._operations(), *findings)
+
+    def _operations(self) -> tuple[Finding, ...]:
         query = IncidentRow.select(IncidentRow.id).where(IncidentRow.is_operations, IncidentRow.state != SQL("'RESOLVED'"))
         ids = [row["id"] for row in self._source.rows(query.order_by(IncidentRow.id))]
         return tuple(audit.check_operations(ids))

@@ -21,6 +21,7 @@ from notifyflow.storage.tables import (
     NotificationRow,
     ReceiptRow,
     StepContactRow,
+    WatchedJobRow,
 )
 from notifyflow.storage.tables.fields import MarkedField, OnForget
 from notifyflow.storage.tables.incidents import FORGOTTEN
@@ -77,6 +78,8 @@ class Recipients(Repository):
     def forget(self, recipient_id: str) -> Forgotten:
         """Overwrite the personal columns of a recipient's contacts and of the receipts of their messages; delete their numbers.
 
+        What a job has said is overwritten if it has an address of theirs.
+
         The content of an incident is overwritten, too, once all its recipients are forgotten. The log keeps its opaque ids.
         Unresolved incidents, which may just have been opened, stay as they are.
         """
@@ -101,8 +104,12 @@ class Recipients(Repository):
             .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
             .where(EscalationRow.recipient_id == recipient_id)
         )
-        is_theirs = ReceiptRow.matched_attempt_id.in_(attempts)
+        is_theirs, found = ReceiptRow.matched_attempt_id.in_(attempts), list[str]()
         for row in self._unit.rows(ContactRow.select(ContactRow.addresses).where(ContactRow.recipient_id == recipient_id)):
             for address in row["addresses"].values():
                 is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # also in the spelling of a form
+                found.append(address)
         self._unit.execute(ReceiptRow.update(_replacements(ReceiptRow)).where(ReceiptRow.body != SQL("''"), is_theirs))
+        for address in found:
+            is_named = WatchedJobRow.output.contains(address)
+            self._unit.execute(WatchedJobRow.update(_replacements(WatchedJobRow)).where(is_named))

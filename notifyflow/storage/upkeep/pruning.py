@@ -25,6 +25,8 @@ from notifyflow.storage.tables import (
     NumberRow,
     PolicyRow,
     ReceiptRow,
+    SilencedIncidentRow,
+    SilenceRow,
     StepContactRow,
     StepRow,
     TransitionRow,
@@ -96,12 +98,14 @@ class Pruning(Repository):
     def strays(self, *, before: datetime, limit: int) -> Pruned:
         """Delete some foreign receipts and counted notices from before an instant.
 
-        Numbers that were last texted before it, earlier hand-overs and lanes without a storm since are deleted, too; opt-outs
-        stay.
+        Numbers that were last texted before it, earlier hand-overs, lanes without a storm since, and silences that are over and
+        hold no kept incident are deleted, too; opt-outs stay.
         """
         self._delete(NumberRow, NumberRow.texted_at < before)
         self._delete(HandOverRow, HandOverRow.at < before)
         self._delete(LaneRow, fn.COALESCE(LaneRow.left_at, LaneRow.urgent_from, LaneRow.calm_from) < before)
+        held = SilencedIncidentRow.select(SQL("1")).where(SilencedIncidentRow.silence_id == SilenceRow.id)
+        self._delete(SilenceRow, (SilenceRow.ends_at < before) & SilenceRow.due_at.is_null() & ~fn.EXISTS(held))
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
         strays = ReceiptRow.select(ReceiptRow.provider, ReceiptRow.event_id).where(_is_stray(before)).limit(limit)
         return Pruned(
@@ -138,6 +142,7 @@ class Pruning(Repository):
         self._delete(InboundEntryRow, InboundEntryRow.incident_id.in_(emptied))
         self._delete(StepContactRow, StepContactRow.incident_id.in_(emptied))
         self._delete(StepRow, StepRow.incident_id.in_(emptied))
+        self._delete(SilencedIncidentRow, SilencedIncidentRow.incident_id.in_(emptied))
         return Pruned(
             transitions=self._delete(TransitionRow, TransitionRow.incident_id.in_(emptied)),
             incidents=self._delete(IncidentRow, IncidentRow.id.in_(emptied)),

@@ -54,7 +54,7 @@ def ids(rows: Sequence[NotificationFacts]) -> list[str]:
 
 def found_in(store: Store, now: datetime = LATER, limit: int = 100) -> Sequence[Finding]:
     """Check all that is stored."""
-    findings = list(store.read(lambda reads: reads.audits.operations()))
+    findings = list(store.read(lambda reads: reads.audits.whole(now=now)))
     last_id = ""
     while True:
         audited = store.read(lambda reads, after=last_id: reads.audits.page(after, now=now, limit=limit))

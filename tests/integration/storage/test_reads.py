@@ -73,7 +73,7 @@ def test_a_status_takes_the_same_number_of_queries_whatever_its_size(store: Stor
     db.close()
     assert status is not None
     assert len(status.escalations) == 2 * size
-    assert len(statements) == 12
+    assert len(statements) == 13
 
 
 def test_incidents_are_listed_by_when_they_were_last_seen(store: Store) -> None:

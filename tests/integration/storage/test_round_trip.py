@@ -105,6 +105,7 @@ FULL_PAGE = page(
     ended_at=INSTANT,
     namespace="prometheus",
     is_stopped=True,
+    has_been_silenced=True,
     reason="capped",
     incident_event=IncidentEvent(
         subscriber="status-page",

@@ -230,8 +230,8 @@ def test_rounds_of_operations_are_due_while_the_incident_is_not_resolved(store: 
             ledger.save(before, replace(before, state=state, round_at=NOW + number * SECOND))
 
         store.run(set_round)
-    assert store.run(lambda ledger: ledger.work.incidents_due(now=LATER, limit=10)) == ("i", "i2")
-    assert store.run(lambda ledger: ledger.work.incidents_due(now=NOW + SECOND, limit=10)) == ("i",)
+    assert store.run(lambda ledger: ledger.work.incidents_due(now=LATER, limit=10)) == (("i", "i2"), False)
+    assert store.run(lambda ledger: ledger.work.incidents_due(now=NOW + SECOND, limit=10)) == (("i",), False)
 
 
 def test_rounds_are_due_by_incident_as_soon_as_one_recipients_is(store: Store) -> None:

@@ -118,8 +118,8 @@ DAMAGES = [
     (
         Rule.OPERATIONS,
         "INSERT INTO notifyflow_critical"
-        f" SELECT {ACKNOWLEDGED}, operations_incident_id, reason, at, is_counted, is_rolled_up, is_paging, is_reported, path"
-        " FROM notifyflow_critical",
+        f" SELECT {ACKNOWLEDGED}, operations_incident_id, reason, at, is_counted, is_rolled_up, is_paging, is_reported, path,"
+        " is_deferred FROM notifyflow_critical",
     ),
     (
         Rule.OPERATIONS,
@@ -150,9 +150,12 @@ def test_damage_is_found_by_its_rule(database: Path, tmp_path: Path, damages: tu
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM notifyflow_policy", "UPDATE notifyflow_policy SET document = '{}'"])
-def test_rows_whose_policy_is_missing_or_damaged_cannot_be_read(driver: Driver, database_url: str, statement: str) -> None:
+def test_rows_whose_policy_is_missing_or_damaged_cannot_be_read(
+    driver: Driver, database_url: str, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     damage(database_url, statement)
-    policies._policies.clear()
+    for known in ("_policies", "_kept"):  # as in a process that is started now, and whose settings do not have it
+        monkeypatch.setattr(policies, known, {})
     assert {each.rule for each in found_in(driver.store)} == {Rule.READABLE}
 
 
