@@ -1,5 +1,6 @@
 """Stores, replaces and revokes API keys, and notes their last use."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from notifyflow.core.accounts import keys
@@ -54,4 +55,9 @@ def revoke(transactions: Transactions, key_id: str, *, now: datetime) -> None:
 
 def note_use(transactions: Transactions, key_id: str, *, now: datetime) -> None:
     """Note a key's last use."""
-    transactions.run(lambda ledger: ledger.keys.note_use(key_id, at=now))
+    transactions.run(lambda ledger: note_uses(ledger, [key_id], now=now))
+
+
+def note_uses(ledger: Ledger, key_ids: Collection[str], *, now: datetime) -> None:
+    """Note the last use of several keys in a transaction that does something else as well."""
+    ledger.keys.note_use(key_ids, at=now)

@@ -17,6 +17,7 @@ from notifyflow.core.delivery.policy import Acknowledgement
 from notifyflow.core.references import IncidentRef
 from notifyflow.errors import RecipientNotFound
 from notifyflow.pipeline.delivery import decisions, operations, outbox, rounds, series, status_updates, steps
+from notifyflow.pipeline.delivery.silences import holds
 from notifyflow.pipeline.transaction import sparing
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
@@ -137,6 +138,7 @@ def _page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: st
     update = incidents.page_again(incident, now=tx.now)
     if recipient_id not in tx.ledger.contacts.of(incident.id):
         raise RecipientNotFound(incident.key, recipient_id)
+    holds.release_all(tx, incident)
     if incident.is_operations:  # all failures are paged in the planned round
         update = replace(update, after=replace(update.after, round_at=incident.round_at))
     before, update = incident, steps.renew(tx, incident, update)

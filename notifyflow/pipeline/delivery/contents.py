@@ -100,6 +100,7 @@ def _composed(
         incident_event=row.incident_event,
         namespace=incident_now.namespace,
         is_ours=is_of_operations or handed_over is not None,
+        is_silenced=row.has_been_silenced,
     )
 
 

@@ -23,6 +23,7 @@ from notifyflow.core.delivery.repeated_key import Given
 from notifyflow.core.intake.inbound_log import InboundEffect
 from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.pipeline.delivery import decisions, endings, rounds, series, steps
+from notifyflow.pipeline.delivery.silences import holds
 from notifyflow.pipeline.transaction.idempotency import Once, Responses
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
@@ -143,6 +144,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, checked: CheckedIncident, tim
     amended = repeated_key.amend(content, checked.incident)
     if amended != content:
         tx.ledger.incidents.set_content(incident.id, amended)
+        holds.look_again(tx, incident, content, amended)
     has_new_words = repeated_key.is_amended(content, amended)
     if has_new_words:
         tx.incident_events.append((incident, AMENDED, {}))

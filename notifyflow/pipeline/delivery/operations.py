@@ -20,6 +20,7 @@ from notifyflow.core.messages import failures
 from notifyflow.core.messages.failures import Failure
 from notifyflow.pipeline.delivery import decisions, rounds
 from notifyflow.pipeline.delivery.links import link
+from notifyflow.pipeline.delivery.silences import holds
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
@@ -35,6 +36,7 @@ def at_end(tx: Transaction) -> None:
     notices = [notice for notice in tx.notices if tx.ledger.operations.add_notice(*notice, at=tx.now)]
     if not tx.alerts and not notices and not tx.damaged:
         return
+    holds.hold_alerts(tx)
     incident = tx.ledger.operations.lock() or _open(tx, is_failure=bool(tx.alerts or tx.damaged))
     if tx.alerts:
         tx.ledger.operations.link(incident.id, {escalation.id: alert for escalation, alert in tx.alerts}, at=tx.now)
@@ -190,7 +192,7 @@ def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failur
 
 def _in_full(tx: Transaction, failure: Failure, make_link: Link) -> Failure:
     ways = failures.ways(tx.ledger.notifications.of(failure.escalation_id), now=tx.now)
-    return replace(failure, ways=ways, link=make_link(failure.incident_id))
+    return replace(failure, ways=ways, link=make_link(failure.incident_id) if failure.incident_id else None)
 
 
 def add_notice(deps: Dependencies, reason: str, provider: str) -> Committed[None]:

@@ -14,7 +14,7 @@ from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.limits import quiet
 from notifyflow.core.limits.pauses import Pause, PauseScope
 from notifyflow.pipeline.delivery import incident_events
-from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction import sparing, use_case
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 
@@ -92,7 +92,7 @@ def pause(deps: Dependencies, wanted: Pause) -> None:
         if tx.ledger.intervals.put_pause(wanted):
             _go_on(tx)
 
-    use_case.run(deps, body)
+    sparing.run(deps, body)
 
 
 def resume(deps: Dependencies, scope: PauseScope, name: str) -> bool:
@@ -104,7 +104,7 @@ def resume(deps: Dependencies, scope: PauseScope, name: str) -> bool:
             _go_on(tx)
         return was_paused
 
-    return use_case.run(deps, body)[0]
+    return sparing.run(deps, body).value
 
 
 def _go_on(tx: Transaction) -> None:

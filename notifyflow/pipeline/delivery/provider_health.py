@@ -10,14 +10,18 @@ from notifyflow.core.delivery.attempts import counted
 from notifyflow.core.delivery.facts import NotificationFacts, Outcome
 from notifyflow.core.delivery.model import Condition, DeferralReason, Kind, Result, Severity
 from notifyflow.core.limits import pauses, provider_health
+from notifyflow.core.limits.lanes import HOLDING
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import Obstacle, ProviderHealth
+from notifyflow.core.limits.silences import CARRIED_OUT_WITHIN
 from notifyflow.core.limits.slots import Wanted
 from notifyflow.errors import Contended
+from notifyflow.pipeline.delivery.silences import holds
 from notifyflow.pipeline.transaction import set_aside, use_case
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetUseCase
+from notifyflow.storage.ledger import Due
 
 _DEFERRED_AT_ONCE = 50
 _FAILED = (Result.TEMPORARY_FAILURE, Result.IN_DOUBT)
@@ -40,15 +44,26 @@ class SlotAllocation:
         self._tx = tx
         self._channel = channel
         self._providers = providers
-        self._pauses: tuple[Pause, ...] = ()
+        self._holds: tuple[tuple[Pause, ...], bool] | None = None
         self._before: Mapping[str, ProviderHealth] = {}
         self._health: dict[str, ProviderHealth] = {}
+
+    @property
+    def may_be_silenced(self) -> bool:
+        """Whether there may be a silence."""
+        return self._read_holds()[1]
+
+    def _read_holds(self) -> tuple[tuple[Pause, ...], bool]:
+        """Read the pauses, and whether there may be a silence, once."""
+        if self._holds is None:
+            self._holds = self._tx.ledger.intervals.holds(now=self._tx.now)
+        return self._holds
 
     def lock(self) -> None:
         """Lock the providers' rows until the transaction ends; a second call does nothing."""
         if self._before:
             return
-        self._pauses = self._tx.ledger.intervals.pauses(now=self._tx.now)
+        self._read_holds()
         self._before = self._tx.ledger.providers.lock(self._channel, self._providers)
         self._health = dict(self._before)
 
@@ -68,7 +83,7 @@ class SlotAllocation:
 
     def paused_until(self, row: NotificationFacts, provider: str) -> datetime | None:
         """Return when the pauses that cover a row on a provider end; None if none does."""
-        return pauses.until(self._pauses, row.channel, provider, is_urgent=is_urgent(row), now=self._tx.now)
+        return pauses.until(self._read_holds()[0], row.channel, provider, is_urgent=is_urgent(row), now=self._tx.now)
 
     def save(self) -> None:
         """Write the granted slots."""
@@ -144,8 +159,15 @@ def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *,
 
     def body(tx: Transaction) -> None:
         tx.now = max(tx.now, at)
-        if checked := _recheck(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
+        if obstacle.why is DeferralReason.SILENCE:
+            until = holds.until(tx, row.incident_id)
+            checked = None if until is None else replace(obstacle, until=until)
+        else:
+            checked = _recheck(tx, obstacle, row.channel, is_urgent=is_urgent(row))
+        if checked:
             _defer(tx, [(row, checked)])
+        elif obstacle.why is DeferralReason.SILENCE and holds.was_held(tx, row.incident_id):  # it has just ended
+            tx.note_due([Due(notification_id=row.id, channel=row.channel, severity=row.severity)])
 
     return use_case.run(deps, body)[1]
 
@@ -204,13 +226,14 @@ def _defer(tx: Transaction, due: Sequence[tuple[NotificationFacts, Obstacle]]) -
     obstacles = {row.id: obstacle for row, obstacle in due}
     for row in tx.ledger.notifications.lock_due(list(obstacles), now=tx.now):
         obstacle = obstacles[row.id]
-        after = replace(lifecycle.defer(row, obstacle.why, until=obstacle.until, now=tx.now).after, rung_at=None)
+        due_at = obstacle.until + (CARRIED_OUT_WITHIN if obstacle.why is DeferralReason.SILENCE else timedelta())
+        after = replace(lifecycle.defer(row, obstacle.why, until=due_at, now=tx.now).after, rung_at=None)
         if row.deferred_by is obstacle.why:
             tx.ledger.save(row, after)
             continue
         detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
         tx.ledger.move(row, after, event="deferred", at=tx.now, detail=detail)
-        if row.kind is Kind.PAGE and after.deferred_since and obstacle.why is not DeferralReason.QUIET:
+        if row.kind is Kind.PAGE and after.deferred_since and obstacle.why not in HOLDING:
             _decide_when_suspected(tx, after, after.deferred_since)
 
 

@@ -14,6 +14,7 @@ from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts
 from notifyflow.core.delivery.model import Contact, EscalationState
 from notifyflow.core.delivery.series import Left
 from notifyflow.pipeline.delivery import outages
+from notifyflow.pipeline.delivery.silences import holds
 from notifyflow.pipeline.transaction.running import Transaction
 
 
@@ -33,7 +34,8 @@ def follow(tx: Transaction, before: IncidentFacts | None, incident: IncidentFact
     escalations = tx.ledger.escalations.last_of(before.id)
     tx.ledger.notifications.load([each.id for each in escalations])
     rows = [row for each in escalations for row in tx.ledger.notifications.of(each.id)]
-    incident = replace(incident, series=rules.follow(before, incident, rows, now=tx.now))
+    silenced = tx.ledger.intervals.silenced(before.id, since=before.opened_at)
+    incident = replace(incident, series=rules.follow(before, incident, rows, now=tx.now, silenced=silenced))
     if incident.series is None or incident.severity.is_above(incident.series.severity):
         return incident
     contacts = tx.ledger.contacts.of(before.id)
@@ -77,14 +79,17 @@ def look_into(tx: Transaction, incident_id: str) -> None:
     incident = tx.ledger.incidents.lock(incident_id)
     if incident.series is None:
         return
-    look_at = rules.look_at(incident, tx.now)
+    silenced = tx.ledger.intervals.silenced(incident.id, since=incident.opened_at)
+    look_at = rules.look_at(incident, tx.now, silenced)
     if look_at != incident.round_at:
         incident = tx.ledger.save(incident, replace(incident, round_at=look_at))
-    if rules.flapping_pages(incident, has_reached=False, now=tx.now) is None:
+    if rules.flapping_pages(incident, has_reached=False, now=tx.now, silenced=silenced) is None:
         return
+    if not silenced and holds.hold(tx, incident):  # it has just opened under a silence
+        silenced = tx.ledger.intervals.silenced(incident.id, since=incident.opened_at)
     escalations = tx.ledger.escalations.lock_current(incident.id) or tx.ledger.escalations.last_of(incident.id)
     has_reached = any(each.state is EscalationState.REACHED for each in escalations)
-    is_paging = rules.flapping_pages(incident, has_reached=has_reached, now=tx.now)
+    is_paging = rules.flapping_pages(incident, has_reached=has_reached, now=tx.now, silenced=silenced)
     if not escalations or is_paging is None:
         return
     told = replace(rules.of(incident), flapping_at=tx.now, is_flapping_told=is_paging)

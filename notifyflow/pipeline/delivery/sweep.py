@@ -17,6 +17,7 @@ from notifyflow.core.delivery.model import AttemptState, Ended, IncidentState, N
 from notifyflow.errors import Contended, StorageUnavailable
 from notifyflow.pipeline.delivery import decisions, endings, operations, outages, outbox, receive, rounds, series, steps
 from notifyflow.pipeline.delivery.set_aside_release import CATCH_UP, CAUGHT_UP
+from notifyflow.pipeline.delivery.silences import silencing
 from notifyflow.pipeline.transaction import set_aside, sparing, use_case
 from notifyflow.pipeline.transaction.halving import SetParts
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
@@ -105,7 +106,7 @@ def _jobs(deps: Dependencies, limit: int, noted: _Noted) -> Iterator[Callable[[]
     now = deps.clock.now()
     since = min(now, noted.swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
-    missed, leases, decisions_due, incident_ids, round_ids, entries = deps.transactions.run(
+    missed, leases, decisions_due, (incident_ids, may_be_silenced), round_ids, entries = deps.transactions.run(
         lambda ledger: (
             ledger.inbox.missed(since=since, before=before, limit=limit),
             ledger.attempts.expired_leases(now=now, limit=limit),
@@ -119,6 +120,7 @@ def _jobs(deps: Dependencies, limit: int, noted: _Noted) -> Iterator[Callable[[]
     yield from (partial(_run_set, deps, CATCH_UP, [each]) for each in caught_up)
     yield from (partial(_apply_missed, deps, some) for some in _sets(missed))
     yield from (partial(_run_set, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
+    yield from silencing.jobs(deps) if may_be_silenced else ()
     yield from (partial(_run_set, deps, _DECIDE, some) for some in _sets(decisions_due))
     yield from (partial(_run_set, deps, _GO_ON, [each]) for each in incident_ids)
     yield from (partial(_start_due_rounds, deps, each, now) for each in round_ids)

@@ -14,6 +14,8 @@ from notifyflow.core.limits.slots import Wanted
 from notifyflow.errors import CommitUnknown, StorageUnavailable
 from notifyflow.pipeline.delivery import eligibility, endings, incident_events
 from notifyflow.pipeline.delivery.provider_health import SlotAllocation, defer, defer_one, wanted
+from notifyflow.pipeline.delivery.silences import holds
+from notifyflow.pipeline.delivery.silences.holds import Covered
 from notifyflow.pipeline.limits import lanes, numbers
 from notifyflow.pipeline.limits.attempts import BrokenRow, Candidate, begin_all, blaming
 from notifyflow.pipeline.transaction import set_aside, use_case
@@ -95,8 +97,9 @@ class _Claiming:
         found: How many rows this transaction locked, not counting others of their lanes.
         are_all: Whether nothing else was due.
         waiting: How many wait for others from now on.
-        locked: Requested rows that another transaction has locked.
+        locked: Requested rows that another transaction has locked, and pages that leave with others in a moment.
         overtaken: Rows that were set aside when their round ended.
+        unheld: Incidents that a silence covers, and does not hold yet.
     """
 
     at: datetime
@@ -105,6 +108,7 @@ class _Claiming:
     waiting: int = 0
     locked: frozenset[str] = frozenset()
     overtaken: list[NotificationFacts] = field(default_factory=list)
+    unheld: set[str] = field(default_factory=set)
     claimed: list[Claimed] = field(default_factory=list)
     unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
     obstacles: dict[Wanted, Obstacle] = field(default_factory=dict)
@@ -143,7 +147,9 @@ class _Search:
         part.items[:] = only or [row.id for row in rows]
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
             tx.ledger.escalations.load_pages(rows)
-        judge = partial(_candidate, tx, claiming=claiming, providers=self.providers)
+        covered = Covered(tx, rows, may_be_any=bool(rows) and slots.may_be_silenced)
+        claiming.unheld = covered.unheld
+        judge = partial(_candidate, tx, claiming=claiming, covered=covered, providers=self.providers)
         candidates = []
         for row in rows:
             with blaming(row):
@@ -155,16 +161,25 @@ class _Search:
             leaving = lanes.leave(tx, self.channel, candidates, judge, room=len(rows) if only else most, takes_others=not only)
         part.items[:] = only or [row.id for row in (*rows, *leaving.others)]
         claiming.waiting = leaving.waiting
+        claiming.locked |= leaving.given_way
         for call in leaving.calls:
             _claim_call(tx, slots, call, claiming, self.providers, self.reporting)
         slots.save()
         return claiming
 
 
-def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> Candidate | None:
+def _candidate(
+    tx: Transaction, row: NotificationFacts, claiming: _Claiming, covered: Covered, providers: Sequence[str]
+) -> Candidate | None:
     escalation = tx.ledger.escalations.get(row.escalation_id)
     if endings.is_overtaken(row, escalation):
         claiming.overtaken.append(row)
+        return None
+    if until := covered.until(row):
+        claiming.deferred.append((row, Obstacle(why=DeferralReason.SILENCE, until=until, provider="")))
+        return None
+    if covered.is_leaving(row):
+        claiming.locked |= {row.id}
         return None
     contact = incident_events.receiver(tx, row, escalation)
     if row.channel not in contact.addresses:  # it was removed, for example from the operations recipients in the settings
@@ -220,6 +235,8 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, noted: list[
     Each transaction adds to ``noted``, so that an interruption does not lose the follow-ups of those before it.
     """
     with suppress(StorageUnavailable):
+        if claiming.unheld:
+            noted.append(_hold(deps, claiming.unheld))
         if claiming.obstacles:
             noted.append(defer(deps, channel, claiming.obstacles, at=claiming.at))
         for row, obstacle in claiming.deferred:
@@ -228,6 +245,17 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, noted: list[
             _end(deps, row, why, noted)
         for row in claiming.overtaken:
             noted.append(_stop(deps, row))
+
+
+def _hold(deps: Dependencies, incident_ids: Collection[str]) -> FollowUps:
+    """Hold the incidents that silences cover, and do not hold yet; a damaged one is left out."""
+
+    def body(tx: Transaction) -> None:
+        tx.ledger.incidents.lock_many(incident_ids)
+        locked = [tx.ledger.incidents.find(each, is_locked=True) for each in sorted(incident_ids)]
+        holds.hold_all(tx, [each for each in locked if each is not None], tx.ledger.silences.in_force(now=tx.now))
+
+    return use_case.run(deps, body).follow_ups
 
 
 def _run(deps: Dependencies, search: _Search, noted: list[FollowUps], *, most: int) -> Iterator[_Claiming]:

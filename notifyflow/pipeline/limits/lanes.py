@@ -10,7 +10,7 @@ from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.model import DeferralReason, Kind, Severity
+from notifyflow.core.delivery.model import Kind, Severity
 from notifyflow.core.limits import lanes
 from notifyflow.core.limits.lanes import Arrivals, Class, Departure, Lane, Start
 from notifyflow.core.messages import bundle
@@ -32,11 +32,13 @@ class Leaving:
     Attributes:
         calls: The notifications of each call, the most severe first.
         others: Pages that were claimed beside the given ones, since they are in the same lanes.
+        given_way: Pages that silences have released, and that leave with those that another claim holds.
         waiting: Number of those that wait from now on.
     """
 
     calls: list[Sequence[Candidate]] = field(default_factory=list)
     others: tuple[NotificationFacts, ...] = ()
+    given_way: frozenset[str] = frozenset()
     waiting: int = 0
 
 
@@ -104,10 +106,14 @@ def leave(
 
 
 def is_bundled(tx: Transaction, candidate: Candidate) -> bool:
-    """Return whether a notification may leave with others; not a status update that edits a page, nor one of a hand-over."""
+    """Return whether a notification may leave with others; not a status update that edits a page, nor one of a hand-over.
+
+    What a silence has held leaves with others also where bundling is off.
+    """
     row, policy = candidate.row, candidate.escalation.policy
     capabilities = tx.deps.capabilities(row.channel)
-    is_on = tx.deps.is_bundling and policy.bundling and capabilities.is_bundled and candidate.lane != ""
+    is_wanted = (tx.deps.is_bundling and policy.bundling) or row.has_been_silenced
+    is_on = is_wanted and capabilities.is_bundled and candidate.lane != ""
     is_update_of_others = row.namespace != namespaces.OPERATIONS and not capabilities.is_edited_in_place
     return is_on and (row.kind is Kind.PAGE or is_update_of_others)
 
@@ -141,8 +147,8 @@ def note_storms(tx: Transaction, crowds: Iterable[Crowd]) -> None:
 def _is_crowded(tx: Transaction, crowd: Crowd) -> bool:
     """Return whether there may be others to leave with, or to wait for."""
     is_stormy = crowd.lane is not None and any(lanes.is_stormy(crowd.lane, each, now=tx.now) for each in Class)
-    was_quiet = any(each.row.deferred_by is DeferralReason.QUIET for each in crowd.present)
-    has_company = was_quiet or any(lanes.joins(row, now=tx.now) for row in _first_attempts(crowd))
+    was_held = any(lanes.was_held(each.row) for each in crowd.present)
+    has_company = was_held or any(lanes.joins(row, now=tx.now) for row in _first_attempts(crowd))
     has_company |= any(bundle.company(each.row) for each in crowd.present)
     return bool(crowd.starting) or is_stormy or has_company
 
@@ -169,7 +175,33 @@ def _gather(
         leaving.others, others = take_others(tx, pages, judge)
         for lane_id, found in others.items():
             crowded[lane_id].others += found
-    lock_all(tx, channel, crowded)
+        _gather_released(tx, crowds, judge, leaving)
+    lock_all(tx, channel, {each.id: each for each in crowded.values() if each.id in crowds})
+
+
+def _gather_released(tx: Transaction, crowds: dict[str, Crowd], judge: Judge, leaving: Leaving) -> None:
+    """Let all that silences have released in a lane leave by one claim, though several have locked parts of it.
+
+    The claim that has the first page waits for the others; they give way, so that no two wait for each other.
+    """
+    lanes_of = {each.id for each in crowds.values() if any(_is_released(page.row) for page in each.present)}
+    found = tx.ledger.work.released(lanes_of, now=tx.now) if lanes_of else {}
+    missing = {row_id: lane for row_id, (lane, is_locked) in found.items() if not is_locked}
+    if not missing:
+        return
+    contested = set(missing.values())
+    first = min(row_id for row_id, (lane, _) in found.items() if lane in contested)
+    if first in missing:
+        leaving.given_way = frozenset(each.row.id for lane in contested for each in crowds.pop(lane).present)
+        return
+    rows = tx.ledger.work.wait_for(missing, now=tx.now)
+    leaving.others += rows
+    for candidate in _judged(tx, rows, judge):
+        crowds[candidate.lane].others.append(candidate)
+
+
+def _is_released(row: NotificationFacts) -> bool:
+    return row.has_been_silenced and row.deferred_by is not None
 
 
 def _may_have_company(tx: Transaction, crowd: Crowd) -> bool:
@@ -186,14 +218,20 @@ def take_others(
     others: dict[str, list[Candidate]] = defaultdict(list)
     known = {each.row.id for each in wanted}
     found = tx.ledger.work.claim_lanes({each.lane for each in wanted}, known, now=due_by or tx.now, limit=MOST)
+    for candidate in _judged(tx, found, judge):
+        others[candidate.lane].append(candidate)
+    return found, others
+
+
+def _judged(tx: Transaction, rows: Sequence[NotificationFacts], judge: Judge) -> Iterator[Candidate]:
+    """Yield those of some pages that may be bundled in their lanes."""
     with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is judged
-        tx.ledger.escalations.load_pages(found)
-    for row in found:
+        tx.ledger.escalations.load_pages(rows)
+    for row in rows:
         with blaming(row):
             candidate = judge(row)
             if candidate and candidate.lane == row.lane and is_bundled(tx, candidate):  # another address may be used now
-                others[row.lane].append(candidate)
-    return found, others
+                yield candidate
 
 
 def lock_all(tx: Transaction, channel: str, crowded: Mapping[str, Crowd]) -> None:
@@ -255,9 +293,9 @@ def earlier_pages(tx: Transaction, crowd: Crowd, rows: Sequence[NotificationFact
 
 
 def _call(candidate: Candidate, *, is_together: bool) -> Hashable:
-    """Return the key of the call that carries a page: a retry that was not quiet leaves with its last company."""
+    """Return the key of the call that carries a page: a retry that nobody held leaves with its last company."""
     row = candidate.row
-    if row.attempts and row.deferred_by is not DeferralReason.QUIET:
+    if row.attempts and not lanes.was_held(row):
         return bundle.company(row) or row.id
     return (row.kind, row.namespace, candidate.contact.recipient_id) if is_together else row.id
 

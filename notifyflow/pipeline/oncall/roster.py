@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from notifyflow.core.delivery.model import Recipient
 from notifyflow.core.toml import write_toml
+from notifyflow.errors import InvalidDirectory
+from notifyflow.pipeline.oncall import watched_jobs
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.ledger import Ledger
@@ -29,7 +31,7 @@ def whom(tx: Transaction, names: Sequence[str]) -> Mapping[str, Sequence[Recipie
 
 
 def store_directory(deps: Dependencies, document: str, *, changed_at: datetime) -> Kept:
-    """Store a directory, unless a newer one is stored.
+    """Store a directory, unless a newer one is stored; also if it is stored and damaged.
 
     Args:
         deps: The dependencies of the use cases.
@@ -46,14 +48,23 @@ def store_directory(deps: Dependencies, document: str, *, changed_at: datetime) 
     def body(ledger: Ledger) -> Kept:
         known = ledger.roster.lock()
         is_older = known.changed_at is not None and changed_at < known.changed_at
-        if known.source == source:
+        if known.source == source and _is_readable(ledger):
             if not is_older:
                 ledger.roster.put_time(changed_at)
             return Kept.KNOWN
-        if is_older:
+        if known.source != source and is_older:
             return Kept.OLDER
-        new = StoredDirectory(source=source, changed_at=changed_at)
+        new = StoredDirectory(source=source, changed_at=known.changed_at if is_older else changed_at)
         ledger.roster.put_directory(write_toml(tomllib.loads(document)), new, now=now)
+        watched_jobs.declare(ledger, ledger.roster.current().directory, now=now)
         return Kept.STORED
 
     return deps.transactions.run(body)
+
+
+def _is_readable(ledger: Ledger) -> bool:
+    try:
+        ledger.roster.current()
+    except InvalidDirectory:
+        return False
+    return True

@@ -285,7 +285,7 @@ class GroupCommit(Generic[Item, T]):
         else:
             limits = [until, *(pending.until for pending in group.items)]
         try:
-            return group.journal.keep(lambda: self._commit_within(group.items, limits))
+            return group.journal.context().run(self._commit_within, group.items, limits)
         except CommitUnknown:
             raise
         except Exception as error:  # noqa: BLE001 - it concerns all, and each has to learn of it

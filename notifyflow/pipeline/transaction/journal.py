@@ -5,7 +5,7 @@ whether the last one was committed. No other transaction begins.
 """
 
 from collections.abc import Callable
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -41,13 +41,9 @@ class Journal:
         self._next = 0
         self._is_old = False
 
-    def keep(self, handle: Callable[[], T]) -> T:
-        """Handle a set, and note its transactions; the context ends with the call, even if it is cut short."""
-        return copy_context().run(self._keep, handle)
-
-    def _keep(self, handle: Callable[[], T]) -> T:
-        _JOURNAL.set(self)
-        return handle()
+    def context(self) -> Context:
+        """Return a context whose transactions are noted; it ends with its ``run``, even if that is cut short."""
+        return _context(self)
 
     def read_again(self) -> None:
         """Start again at the first note, and begin no other transaction.
@@ -98,9 +94,10 @@ def is_looked_up(error: BaseException) -> bool:
 
 def aside(act: Callable[[], T]) -> T:
     """Run code that does not belong to the set."""
-    return copy_context().run(_aside, act)
+    return _context(None).run(act)
 
 
-def _aside(act: Callable[[], T]) -> T:
-    _JOURNAL.set(None)
-    return act()
+def _context(journal: Journal | None) -> Context:
+    context = copy_context()
+    context.run(_JOURNAL.set, journal)
+    return context

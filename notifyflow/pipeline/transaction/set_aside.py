@@ -8,7 +8,12 @@ from notifyflow.errors import Contended, IllegalMove, InvalidPolicy, Refused, St
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.ledger import DamagedRow, Unread
 
-_NAMED = frozenset({"incident", "escalation", "notification", "step", "attempt", "receipt", "outbox"})
+_NAMED = frozenset(
+    {
+        *("incident", "escalation", "notification", "step", "attempt", "receipt", "outbox"),
+        *("silence", "watched_job", "override", "calendar"),
+    }
+)
 """The tables whose rows are set aside by their own ids."""
 _BROKEN = (
     ArithmeticError,

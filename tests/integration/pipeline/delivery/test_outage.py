@@ -14,6 +14,7 @@ from notifyflow.core.delivery.policy import INSISTENT
 from notifyflow.pipeline.delivery import callback_paths, outages
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.storage.dialects import execute
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, START, a_contact, a_recipient, an_incident
 from tests.driver import Driver
@@ -248,6 +249,16 @@ def test_old_outages_are_let_go_of(watched: Driver) -> None:
     watched.be_away(hours=1)
     watched.be_away(days=31)
     assert [outage.length for outage in _outages(watched)] == [timedelta(days=31)]
+
+
+def test_a_damaged_note_of_the_last_sweep_stops_no_sweep_and_is_written_anew(watched: Driver) -> None:
+    watched.store.run(lambda ledger: execute(ledger._unit.db, "UPDATE notifyflow_outage SET began_at = '-infinity'") and None)
+    _texted(watched, "db-1")
+    watched.pass_time(minutes=2)
+    assert _called(watched, "db-1") == ["db-1"]
+    watched.notify(None, ADA, policy=INSISTENT)
+    watched.be_away(hours=2)
+    assert [each.length > timedelta(hours=1) for each in _outages(watched)] == [True]
 
 
 BROKEN = f"the sms provider: {callback_paths.BROKEN.format(channel='sms')}"

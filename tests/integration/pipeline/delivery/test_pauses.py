@@ -15,6 +15,7 @@ from notifyflow.pipeline.delivery.outages import pause, pauses, resume
 from notifyflow.pipeline.upkeep.adopt import adopt, release_from_quarantine
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, START, a_contact, a_recipient, an_incident
+from tests.damage import Damage, damaged, release_all
 from tests.driver import Driver
 
 MINUTE = timedelta(minutes=1)
@@ -204,6 +205,25 @@ def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_defers_nothing(driv
     provider_health.defer(driver.deps, "email", {Wanted(namespace="", is_urgent=False): seen}, at=driver.clock.now())
     provider_health.defer_one(driver.deps, driver.pages()["email"], seen, at=driver.clock.now())
     assert (driver.pages()["email"].deferred_by, driver.pages()["email"].due_at) == (None, START)
+
+
+@pytest.mark.parametrize("damage", [Damage.REFUSED, Damage.VERSION, Damage.WORD])
+@pytest.mark.parametrize("machine", ["notification", "escalation"])
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_damaged_row_keeps_no_pause_from_ending(driver: Driver, machine: str, damage: Damage, is_replaced: bool) -> None:
+    for key, who in (("db-1", "ada"), ("db-2", "ben")):
+        driver.notify(an_incident(key), a_recipient(who, "email"), policy=INSISTENT)
+    stop(driver, HOUR)
+    driver.deliver()
+    (escalation,) = driver.status("db-1").escalations
+    row_id = escalation.facts.id if machine == "escalation" else escalation.notifications[0].id
+    with damaged(driver.deps, machine, row_id, damage):
+        if is_replaced:
+            stop(driver, MINUTE)
+        else:
+            assert resume(driver.deps, PauseScope.ALL, "")
+        assert driver.pages("ben", key="db-2")["email"].due_at == START
+    release_all(driver.deps)
 
 
 def test_old_pauses_are_let_go_of(driver: Driver) -> None:

@@ -243,7 +243,7 @@ def test_a_claim_in_parts_is_looked_up_part_by_part(driver: Driver, press: Press
     field = Field(driver)
     field.open()
     journal = Journal()
-    act = partial(journal.keep, lambda: claim(driver.deps, "email", [], limit=ITEMS, providers=["twilio"], reporting=()))
+    act = partial(journal.context().run, claim, driver.deps, "email", [], limit=ITEMS, providers=["twilio"], reporting=())
     with press.on(most=PRESSED):
         claimed = act().claimed
     commits = press.commits

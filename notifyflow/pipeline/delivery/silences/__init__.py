@@ -1,0 +1,1 @@
+"""Silences: which incidents they hold, and how one begins and ends."""
