@@ -53,12 +53,18 @@ if TYPE_CHECKING:
     from notifyflow.core.insight.views import IncidentFilter as IncidentFilter
     from notifyflow.core.insight.views import IncidentLine as IncidentLine
     from notifyflow.core.insight.views import IncidentPage as IncidentPage
+    from notifyflow.core.insight.views import IncidentSilence as IncidentSilence
     from notifyflow.core.insight.views import IncidentStatus as IncidentStatus
     from notifyflow.core.insight.views import ListPlace as ListPlace
     from notifyflow.core.insight.views import Note as Note
     from notifyflow.core.insight.views import RecipientCounts as RecipientCounts
     from notifyflow.core.limits.pauses import Pause as Pause
     from notifyflow.core.limits.pauses import PauseScope as PauseScope
+    from notifyflow.core.limits.silences import Author as Author
+    from notifyflow.core.limits.silences import AuthorKind as AuthorKind
+    from notifyflow.core.limits.silences import Matchers as Matchers
+    from notifyflow.core.limits.silences import Silence as Silence
+    from notifyflow.core.limits.silences import read_matchers as read_matchers
     from notifyflow.errors import AccessDenied as AccessDenied
     from notifyflow.errors import AmbiguousKey as AmbiguousKey
     from notifyflow.errors import ApiKeyNotFound as ApiKeyNotFound
@@ -71,6 +77,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import Fault as Fault
     from notifyflow.errors import FeedNotFound as FeedNotFound
     from notifyflow.errors import Fenced as Fenced
+    from notifyflow.errors import HeartbeatNotFound as HeartbeatNotFound
     from notifyflow.errors import IdempotencyMismatch as IdempotencyMismatch
     from notifyflow.errors import IllegalMove as IllegalMove
     from notifyflow.errors import IncidentResolved as IncidentResolved
@@ -88,6 +95,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import InvalidRequest as InvalidRequest
     from notifyflow.errors import InvalidScript as InvalidScript
     from notifyflow.errors import InvalidSettings as InvalidSettings
+    from notifyflow.errors import InvalidSilence as InvalidSilence
     from notifyflow.errors import InvalidUser as InvalidUser
     from notifyflow.errors import LoginRefused as LoginRefused
     from notifyflow.errors import MissingScope as MissingScope
@@ -95,6 +103,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import NotFound as NotFound
     from notifyflow.errors import NotifyflowError as NotifyflowError
     from notifyflow.errors import NotLoggedIn as NotLoggedIn
+    from notifyflow.errors import OtherHeartbeat as OtherHeartbeat
     from notifyflow.errors import OverrideNotFound as OverrideNotFound
     from notifyflow.errors import PermanentProviderError as PermanentProviderError
     from notifyflow.errors import PortUnavailable as PortUnavailable
@@ -108,6 +117,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import RejectedCallback as RejectedCallback
     from notifyflow.errors import SchemaMismatch as SchemaMismatch
     from notifyflow.errors import SetupOver as SetupOver
+    from notifyflow.errors import SilenceNotFound as SilenceNotFound
     from notifyflow.errors import StaleRow as StaleRow
     from notifyflow.errors import StorageError as StorageError
     from notifyflow.errors import StorageUnavailable as StorageUnavailable
@@ -138,23 +148,24 @@ _NAMES = {
         "Notified Page Recipient Result Severity Step StepState Stopped Via"
     ),
     "notifyflow.core.limits.pauses": "Pause PauseScope",
+    "notifyflow.core.limits.silences": "Author AuthorKind Matchers Silence read_matchers",
     "notifyflow.core.delivery.policy": (
         "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries RetrySchedule Tier Unacknowledged"
     ),
     "notifyflow.core.insight.views": (
-        "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note RecipientCounts"
+        "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentSilence IncidentStatus ListPlace Note RecipientCounts"
     ),
     "notifyflow.errors": (
         "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown Contended DamagedIncident "
-        "DatabaseInUse Fault "
-        "FeedNotFound Fenced IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidCalendar "
-        "InvalidDirectory InvalidIncident InvalidInput InvalidLink InvalidNamespace InvalidOverride InvalidPause "
-        "InvalidPolicy InvalidRequest InvalidScript InvalidSettings InvalidUser LoginRefused MissingScope NotConfirmed "
-        "NotFound NotLoggedIn NotifyflowError OverrideNotFound PermanentProviderError PortUnavailable ProgramMissing "
-        "ProviderError RecipientInUse RecipientNotFound RecipientUnknown Refused RefusedUsError RejectedCallback SchemaMismatch "
-        "SetupOver StaleRow StorageError StorageUnavailable TemporaryProviderError TooManyAddresses TooManyLogins "
-        "TooManyRequests TooManyTests UnknownOutcomeError UnreadableIncident UnreadableRow UnreleasedSchema UnsuitableConnection "
-        "UserExists UserNotFound WrongEnvironment"
+        "DatabaseInUse Fault FeedNotFound Fenced HeartbeatNotFound IdempotencyMismatch IllegalMove IncidentResolved InvalidAge "
+        "InvalidApiKey InvalidCalendar InvalidDirectory InvalidIncident InvalidInput InvalidLink InvalidNamespace "
+        "InvalidOverride InvalidPause InvalidPolicy InvalidRequest InvalidScript InvalidSettings InvalidSilence InvalidUser "
+        "LoginRefused MissingScope NotConfirmed NotFound NotLoggedIn NotifyflowError OtherHeartbeat OverrideNotFound "
+        "PermanentProviderError PortUnavailable ProgramMissing ProviderError RecipientInUse RecipientNotFound RecipientUnknown "
+        "Refused RefusedUsError RejectedCallback SchemaMismatch SetupOver SilenceNotFound StaleRow StorageError "
+        "StorageUnavailable TemporaryProviderError TooManyAddresses TooManyLogins TooManyRequests TooManyTests "
+        "UnknownOutcomeError UnreadableIncident UnreadableRow UnreleasedSchema UnsuitableConnection UserExists UserNotFound "
+        "WrongEnvironment"
     ),
     "notifyflow.settings": "Settings",
     "notifyflow.version": "__version__",

@@ -40,9 +40,16 @@ class DatabaseClock:
     differ by the error, and a page queued by one of them might not be due yet for the other.
     """
 
-    def __init__(self, store: Store, *, system_now: Callable[[], datetime] = system_now) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        system_now: Callable[[], datetime] = system_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._system_now = system_now
+        self._monotonic = monotonic
         self._offset = timedelta()
         self._is_measured = store.is_embedded
         self._measure_at = 0.0 if not store.is_embedded else float("inf")
@@ -50,15 +57,24 @@ class DatabaseClock:
         FORKED.add(self)
 
     def now(self) -> datetime:
-        """Return the time, aware and in UTC; wait for the first measurement of the offset while the database answers."""
-        patience_s = 0.0 if self._is_measured else self._store.left_s
-        if time.monotonic() >= self._measure_at and self._lock.acquire(timeout=patience_s):
+        """Return the time, aware and in UTC; wait for the first measurement of the offset while the database answers.
+
+        Until that is made, each call tries it again; the wait for another thread's try is part of a call's time.
+        """
+        if self._is_measured:
+            self._measure_if_due(patience_s=0.0)
+        else:
+            with self._store.within(self._store.left_s) as deadline:
+                self._measure_if_due(patience_s=deadline.left_s)
+        return self._system_now() + self._offset
+
+    def _measure_if_due(self, *, patience_s: float) -> None:
+        if self._monotonic() >= self._measure_at and self._lock.acquire(timeout=patience_s):
             try:
-                if time.monotonic() >= self._measure_at:
+                if self._monotonic() >= self._measure_at:
                     self._measure()
             finally:
                 self._lock.release()
-        return self._system_now() + self._offset
 
     def begin_anew(self) -> None:
         """Renew the lock in a forked child: the thread that holds it stayed with the parent."""
@@ -68,9 +84,9 @@ class DatabaseClock:
         try:
             before, database_now, after = min((self._sample() for _ in range(_SAMPLES)), key=lambda sample: sample[2] - sample[0])
         except StorageUnavailable:
-            self._measure_at = time.monotonic() + _MEASURE_AGAIN_AFTER_S
+            self._measure_at = self._monotonic() + (_MEASURE_AGAIN_AFTER_S if self._is_measured else 0.0)
             return
-        self._measure_at = time.monotonic() + _MEASURE_EVERY_S
+        self._measure_at = self._monotonic() + _MEASURE_EVERY_S
         self._offset = timedelta() if before <= database_now <= after else database_now - (before + (after - before) / 2)
         self._is_measured = True
         if abs(self._offset) > _LARGE_OFFSET:

@@ -26,6 +26,7 @@ from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.service import Service
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
+from notifyflow.storage.tables.policies import keep
 
 WIRING = Wiring(
     at_end=(steps.at_end, incident_events.at_end, calls.at_end, operations.at_end),
@@ -97,6 +98,7 @@ def compose(
         bell=bell,
         warnings=warnings,
     )
+    keep(configuration.policies.values())  # a damaged row of one keeps nobody here from being paged
     use_cases = UseCases(deps, runtime.report, prepare=database.prepare)
     service = Service(
         used_store,
@@ -107,7 +109,7 @@ def compose(
         explain=meanings(loaded),
         unknown_addresses_a_minute=settings.unknown_addresses_a_minute,
     )
-    runtime.attend(use_cases, service.rosters, service.list_source.replica)
+    runtime.attend(use_cases, service.rosters, service.watched_jobs, service.list_source.replica)
     FORKED.add(service)
     return Parts(
         store=used_store,

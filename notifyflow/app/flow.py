@@ -58,6 +58,7 @@ class NotifyFlow:
     Attributes:
         warnings: Faults of the settings that stop nothing: missing providers or operations recipients, trusted endpoints.
         overview: Lists incidents and messages, tells what happened and what comes next, and finds what a mistyped name is like.
+        silences: Starts, ends and lists silences.
 
     Raises:
         InvalidSettings: When the settings, the policies or the operations recipients do not allow a start.
@@ -83,8 +84,7 @@ class NotifyFlow:
         self._runtime = parts.runtime
         self._service = parts.service
         self._threads = parts.threads
-        self.overview = parts.overview
-        self.warnings = parts.warnings
+        self.overview, self.warnings, self.silences = parts.overview, parts.warnings, parts.service.silences
 
     @classmethod
     def from_env(cls) -> Self:

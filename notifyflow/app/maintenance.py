@@ -125,7 +125,7 @@ class Maintenance:
         """
         clock = self._ready().clock
         total = self._store.read(lambda reads: reads.audits.incident_count())
-        yield Checked(done=0, total=total, findings=self._store.read(lambda reads: reads.audits.operations()))
+        yield Checked(done=0, total=total, findings=self._store.read(lambda reads: reads.audits.whole(now=clock.now())))
         done, after_id = 0, ""
         while True:
             audited = self._audit(after_id, clock.now())

@@ -13,6 +13,7 @@ from notifyflow.core.insight.message_log import MessageFilter, MessagePage
 from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import Explain, TimelineEntry
 from notifyflow.core.insight.views import IncidentFilter, IncidentLine, IncidentPage, IncidentStatus
+from notifyflow.core.oncall.watched_jobs import WatchedJob
 from notifyflow.service.service import Service
 
 _UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
@@ -50,6 +51,10 @@ class Overview:
     def messages(self, wanted: MessageFilter, *, before: str | None = None, limit: int) -> MessagePage:
         """Return a page of the message log, the newest first; see ``Lists.messages``."""
         return self._service.lists.messages(wanted, before=before, limit=limit)
+
+    def heartbeats(self) -> tuple[Sequence[WatchedJob], datetime]:
+        """Return the watched jobs by name, and the time now."""
+        return self._service.watched_jobs.all()[0], self._clock.now()
 
     def set_aside(self) -> tuple[SetAside, ...]:
         """List the damaged rows that are set aside, the newest first."""

@@ -22,11 +22,13 @@ from notifyflow.core.delivery.ports import Bell
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
+from notifyflow.engine.watch_loops import NOTE_EVERY, SWEEP_EVERY, WatchLoop
 from notifyflow.errors import Fault, StorageUnavailable
 from notifyflow.log import get_logger
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.oncall.roster import Rosters
+from notifyflow.service.oncall.watched_jobs import JobWatch
 from notifyflow.service.replica import Replica
 from notifyflow.settings import Settings
 
@@ -65,6 +67,7 @@ class Runtime:
 
     _lock: threading.RLock
     _engine: "EmbeddedEngine | None"
+    _listener: WatchLoop | None
     _reporter: Reporter | None
     _own_bell: "BrokerBell | None"
     others: Others | None
@@ -91,7 +94,7 @@ class Runtime:
         self._owns_store = owns_store
         self._bell = bell
         self._warnings = warnings
-        self._duty: tuple[UseCases, Rosters] | None = None
+        self._duty: tuple[UseCases, Rosters, JobWatch] | None = None
         self._replica: Replica | None = None
         self._begin()
         FORKED.add(self)
@@ -101,9 +104,9 @@ class Runtime:
         """Whether this process delivers by itself."""
         return self._bell is None and self._settings.is_embedded
 
-    def attend(self, use_cases: UseCases, rosters: Rosters, replica: Replica | None) -> None:
-        """Keep the roster up to date from the start on, and close the replica at the end."""
-        self._duty = use_cases, rosters
+    def attend(self, use_cases: UseCases, rosters: Rosters, watched_jobs: JobWatch, replica: Replica | None) -> None:
+        """Keep the roster up to date, and watch its jobs, from the start on; close the replica at the end."""
+        self._duty = use_cases, rosters, watched_jobs
         self._replica = replica
 
     def start(self) -> None:
@@ -174,12 +177,19 @@ class Runtime:
             return self._reporter
 
     def prepare_for_requests(self) -> None:
-        """Import the libraries that a request would otherwise wait for, and log what is wrong with the replica."""
+        """Import the libraries that a request would otherwise wait for, and log what is wrong with the replica.
+
+        From now on it is noted that pings of jobs can be stored.
+        """
         self._import_libraries()
         if self._replica is not None:
             self._replica.look()
         if not self.is_embedded:
             self.find_reporter()
+        with self._lock:
+            if self._listener is None and self._duty is not None:
+                self._listener = WatchLoop("listener", self._duty[2].note_listening, NOTE_EVERY)
+                self._listener.start()
 
     @staticmethod
     def wait_until(is_over: Callable[[], bool], timeout_s: float | None) -> bool:
@@ -196,6 +206,7 @@ class Runtime:
         """Stop: deliver due notifications for up to ``drain_s``, record running sends, log how many are left."""
         with self._lock:
             engine, self._engine = self._engine, None
+        self._stop_listening()
         if engine is not None:
             atexit.unregister(self.close)
             try:
@@ -216,9 +227,17 @@ class Runtime:
             self._store.close()
         FORKED.discard(self)
 
+    def _stop_listening(self) -> None:
+        """Stop noting that pings can be stored."""
+        with self._lock:
+            listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
+
     def _begin(self) -> None:
         self._lock = threading.RLock()
         self._engine = None
+        self._listener = None
         self._reporter = None
         self._own_bell = None
         self.others = None
@@ -255,8 +274,12 @@ class Runtime:
 
         if self._duty is None:
             return ()
-        use_cases, rosters = self._duty
-        return CalendarPoller(CalendarClient(self._settings), use_cases, rosters), HandOverTeller(use_cases, rosters.current)
+        use_cases, rosters, watched_jobs = self._duty
+        return (
+            CalendarPoller(CalendarClient(self._settings), use_cases, rosters),
+            HandOverTeller(use_cases, rosters.current),
+            WatchLoop("job-watcher", watched_jobs.sweep, SWEEP_EVERY),
+        )
 
     def _drain(self) -> None:
         horizon = self._deps.clock.now() + timedelta(seconds=self._settings.drain_s)

@@ -1,6 +1,8 @@
 """Loads the installed channels: the entry points of the group ``notifyflow.channels``, built-in ones and those of plug-ins."""
 
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from notifyflow.channels.base import Channel
@@ -22,13 +24,29 @@ def load(settings: Settings) -> Mapping[str, Channel]:
         Channel name to channel, by name.
     """
     chosen: dict[str, EntryPoint] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: not point.value.startswith("notifyflow.")):
+    for point in sorted(_installed(tuple(sys.path)), key=lambda point: not _is_ours(point)):
         chosen[point.name] = point
     channels = {name: _build(chosen[name], settings) for name in sorted(chosen)}
     order = {name: place for place, name in enumerate(settings.provider_order)}
     for channel in channels.values():
         channel.providers = sorted(channel.providers, key=lambda provider: order.get(provider.name, len(order)))
     return channels
+
+
+def has_plug_ins() -> bool:
+    """Return whether a plug-in registers a channel."""
+    return not all(map(_is_ours, _installed(tuple(sys.path))))
+
+
+@lru_cache(maxsize=1)
+def _installed(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the entry points of channels; read once for a ``sys.path``, since the files of all installed packages are read."""
+    del path
+    return tuple(entry_points(group=GROUP))
+
+
+def _is_ours(point: EntryPoint) -> bool:
+    return point.value.startswith("notifyflow.")
 
 
 def _build(point: EntryPoint, settings: Settings) -> Channel:

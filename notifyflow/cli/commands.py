@@ -31,8 +31,10 @@ _OF_MODULES = {
     "upkeep.drill": "drill",
     "oncall.people": "test-page",
     "pauses": "pause resume",
+    "silences": "silence",
     "oncall.duty": "oncall",
     "oncall.directory": "directory",
+    "oncall.heartbeats": "heartbeats",
     "frame.configuration": "config",
     "upkeep.housekeeping": "check prune forget",
     "upkeep.administration": "db diagram",
@@ -43,8 +45,10 @@ _OF_MODULES = {
     "setup.command": "setup",
     "upkeep.serve": "up web demo sandbox",
 }
-_WITH_ANY_DATABASE = (None, "setup.command", "upkeep.serve")
-"""What may use another database than that of the settings: plug-ins of a server, and what is typed at ``setup``."""
+_WITH_ANY_DATABASE = (None, "setup.command")
+"""What may use another database than that of the settings: what is typed at ``setup``, for instance."""
+_WITH_PLUG_INS = "upkeep.serve"
+"""What has another database only if a plug-in has one."""
 
 _MODULES = {name: module for module, names in _OF_MODULES.items() for name in names.split()}
 
@@ -104,7 +108,8 @@ class _Process:
 
     def prepare(self, command: str) -> None:
         """Prepare it for the import of a command."""
-        if _MODULES.get(command) in _WITH_ANY_DATABASE or "peewee" in sys.modules:
+        module = _MODULES.get(command)
+        if module in _WITH_ANY_DATABASE or "peewee" in sys.modules or (module == _WITH_PLUG_INS and _has_plug_ins()):
             return
         from notifyflow.settings import Settings
         from notifyflow.storage import drivers
@@ -118,6 +123,12 @@ class _Process:
         from notifyflow.app import log_output
 
         log_output.to_stderr(default="error")
+
+
+def _has_plug_ins() -> bool:
+    from notifyflow.channels import registry
+
+    return registry.has_plug_ins()
 
 
 def _tell(left_out: "Collection[LeftOut]") -> None:

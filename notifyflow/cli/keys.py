@@ -34,6 +34,10 @@ def create(
             show_default="its name",
         ),
     ] = None,
+    heartbeat: Annotated[
+        str | None,
+        typer.Option(help="The job of the directory that it pings for, with the scope ping only.", show_default=False),
+    ] = None,
     expires: Annotated[timedelta | None, span_option(help="How long it is valid, as in 90d.", default="forever")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +46,7 @@ def create(
     if not 1 <= len(line) <= _LONGEST_NAME:
         raise typer.BadParameter(f"it must have 1 to {_LONGEST_NAME} characters", param_hint="--name")
     with _access() as access:
-        key, presented = access.create(line, scope, valid_for=expires, namespace=namespace)
+        key, presented = access.create(line, scope, valid_for=expires, namespace=namespace, heartbeat=heartbeat)
     _show_once(key, presented, as_json=as_json)
 
 
@@ -67,7 +71,8 @@ def _show_once(key: ApiKey, presented: str, *, as_json: bool) -> None:
     if as_json:
         screen.print_json({**ApiKeyDocument.of(key).as_json(), "key": presented})
         return
-    description = f"Its id is {key.id}. It reaches {_reach(key)}."
+    reach = f"pings for {key.heartbeat} only" if key.heartbeat else f"reaches {_reach(key)}"
+    description = f"Its id is {key.id}. It {screen.plain(reach)}."
     screen.err.print(description, markup=False, highlight=False, soft_wrap=True)
     screen.err.print("Save the key now: only its hash is stored, and it is not shown again.")
     typer.echo(presented)
@@ -98,7 +103,7 @@ def list_(as_json: AsJson = False) -> None:
             key.id,
             Text(screen.plain(key.name)),
             Text(screen.plain(key.namespace) or "(empty)"),
-            " ".join(sorted(key.scopes)),
+            " ".join(sorted(key.scopes)) + (f" {key.heartbeat}" if key.heartbeat else ""),
             used,
             _validity(key, now),
         )

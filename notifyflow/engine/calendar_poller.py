@@ -99,10 +99,12 @@ class CalendarPoller:
     def _fetch(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:
         """Fetch a calendar.
 
-        Once a day it is read even if it has not changed: the stored shifts of a repetition end after sixty days.
+        Once a day it is read even if it has not changed: the stored shifts of a repetition end after sixty days. So is one whose
+        stored shifts are damaged.
         """
         is_of_today = claimed.fetched_at is not None and claimed.fetched_at.date() == self._deps.clock.now().date()
-        etag, last_modified = (claimed.etag, claimed.last_modified) if is_of_today else ("", "")
+        is_known = is_of_today and schedule.name in roster.calendars
+        etag, last_modified = (claimed.etag, claimed.last_modified) if is_known else ("", "")
         fetched = self._client.fetch(schedule.ical or "", etag=etag, last_modified=last_modified)
         if fetched is None:
             calendars.confirm(self._deps, claimed)

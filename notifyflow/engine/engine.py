@@ -24,6 +24,7 @@ from notifyflow.engine.reporter import Reporter
 from notifyflow.engine.rollup_loop import RollupLoop
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.engine.sweeper import Sweeper
+from notifyflow.engine.watch_loops import WatchLoop
 from notifyflow.pipeline.delivery.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from notifyflow.pipeline.transaction.ports import Dependencies
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from notifyflow.engine.broker.brokers import Doorbell
 
-RosterLoop = CalendarPoller | HandOverTeller
+RosterLoop = CalendarPoller | HandOverTeller | WatchLoop
 
 _POLL_MS = 200
 

@@ -19,9 +19,10 @@ from notifyflow.core.intake.requests import Submission
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import circuit
 from notifyflow.core.messages.replies import HandledReply, Reply
-from notifyflow.core.metrics.scrape import Scrape
+from notifyflow.core.metrics.scrape import HeartbeatFigures, Scrape
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.oncall.roster import calendars_read_at
+from notifyflow.core.oncall.watched_jobs import JobState, WatchedJob
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
@@ -52,8 +53,10 @@ from notifyflow.service.oncall.duty import OnCall
 from notifyflow.service.oncall.people import People
 from notifyflow.service.oncall.roster import Rosters
 from notifyflow.service.oncall.routes import Routes
+from notifyflow.service.oncall.watched_jobs import JobWatch
 from notifyflow.service.rehearsals import Rehearsals
 from notifyflow.service.replica import ListSource, Replica
+from notifyflow.service.silences import Silences
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 
@@ -65,6 +68,8 @@ SUBMIT_WITHIN_S = 5.0
 """How long a sender waits for the database at most: connecting, the check of the schema and every statement included."""
 MOST_RECEIPTS = 100
 """How many receipts one transaction takes at most."""
+MOST_NAMED = 1_000
+"""How many watched jobs have series of their own in the metrics."""
 
 
 class Service:
@@ -83,6 +88,8 @@ class Service:
         oncall: Who is on duty, and changes of it.
         list_source: Where lists are read.
         lists: The lists of incidents, messages and recipients, and the charts.
+        silences: The silences, to start, list and end them.
+        watched_jobs: The jobs whose heartbeats are watched.
     """
 
     def __init__(
@@ -102,7 +109,9 @@ class Service:
         self._policies = policies
         self.explain = explain
         self.rosters = Rosters(store, use_cases, _directory_file(use_cases, policies, directory))
-        self._integrations = Integrations(use_cases, Routes(use_cases.deps, policies, self.rosters).route)
+        routes = Routes(use_cases.deps, policies, self.rosters)
+        self._integrations = Integrations(use_cases, routes.route)
+        self.watched_jobs = JobWatch(store, use_cases, routes)
         self._receipts: GroupCommit[Received, ReceiptMatch | Bundled] = GroupCommit(
             partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )
@@ -112,21 +121,17 @@ class Service:
         self.people = People(store, use_cases, self.rosters, self._submissions, self.list_source, policies)
         self.duty_warnings = DutyWarnings(self.rosters, self._deps, policies)
         self.rehearsals = Rehearsals(self.rosters, self._deps, policies)
-        self.health = Health(store, use_cases)
-        self.links = Links(store, use_cases)
+        self.health, self.links, self.silences = Health(store, use_cases), Links(store, use_cases), Silences(store, use_cases)
         self.oncall = OnCall(store, use_cases, self.rosters)
-        self._unknown_addresses = UnknownAddresses(
-            lambda: self.rosters.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
-        )
+        known = partial(self.rosters.addresses, self._deps.check_address)
+        self._unknown_addresses = UnknownAddresses(known, self._deps.clock, a_minute=unknown_addresses_a_minute)
 
     # Acting on incidents
 
     def begin_anew(self) -> None:
         """Begin anew in a forked child."""
-        self._receipts.begin_anew()
-        self._submissions.begin_anew()
-        self.rosters.begin_anew()
-        self.list_source.begin_anew()
+        for each in (self._receipts, self._submissions, self.watched_jobs, self.rosters, self.list_source):
+            each.begin_anew()
 
     def submit(
         self,
@@ -304,6 +309,7 @@ class Service:
         replica = self.list_source.state()
 
         def read(reads: Reads) -> Scrape:
+            states = reads.watched_jobs.states(now)
             return Scrape(
                 now=now,
                 totals=reads.metrics.totals(),
@@ -314,12 +320,15 @@ class Service:
                 oldest_untold_at=reads.scrape.oldest_untold_at(),
                 storms=reads.system_health.storms(now),
                 postponed=reads.system_health.postponed(self._deps.channels, now),
+                silences=reads.silences.counts(now),
                 operations=len(self._deps.operations),
                 calendars_read_at=calendars_read_at(self.rosters.current()),
                 circuits={(each.channel, each.provider): circuit(each, now) for each in reads.scrape.health()},
                 unreachable=len(lost | reads.scrape.unreached(sorted(people))),
                 gaps=gaps(findings, self.rosters.current().directory.schedules),
                 unreachable_on_duty=len({each.person for each in findings if each.kind is DutyWarningKind.UNREACHABLE}),
+                job_states={each.value: states.get(each, 0) for each in JobState},
+                heartbeats={job.name: _figures(job) for job in reads.watched_jobs.brief(limit=MOST_NAMED)},
                 replica_swept_at=None if replica is None else replica.swept_at,
                 list_reads={} if replica is None else replica.reads,
             )
@@ -333,6 +342,11 @@ class Service:
     def _read(self, body: Callable[[Reads], T]) -> T:
         self._use_cases.prepare()
         return self._store.read(body)
+
+
+def _figures(job: WatchedJob) -> HeartbeatFigures:
+    is_well = job.miss is None or job.back_at is not None
+    return HeartbeatFigures(succeeded_at=job.succeeded_at, is_well=is_well, misses=job.misses)
 
 
 def _directory_file(use_cases: UseCases, policies: Mapping[str, Policy], path: Path | None) -> DirectoryFile:

@@ -28,7 +28,7 @@ from notifyflow.errors import (
 )
 from notifyflow.log import get_logger, source_line
 from notifyflow.storage.insight import left_out
-from notifyflow.web import health, health_page, home, integrations, login
+from notifyflow.web import health, health_page, home, integrations, login, silences
 from notifyflow.web.delivery import acknowledge, api, callbacks
 from notifyflow.web.frame import assets, openapi, pages, problems, respond
 from notifyflow.web.frame.bulkhead import Bulkhead
@@ -39,7 +39,7 @@ from notifyflow.web.frame.paths import path_below
 from notifyflow.web.frame.permissions import MissingRole
 from notifyflow.web.insight import incident, incidents, messages
 from notifyflow.web.metrics import scrape
-from notifyflow.web.oncall import duty, duty_page, feeds, people
+from notifyflow.web.oncall import duty, duty_page, feeds, heartbeats, heartbeats_page, people
 
 _log = get_logger("notifyflow.web")
 
@@ -52,8 +52,16 @@ def build(context: Context) -> FastAPI:
     # A redirect to the path without its trailing slash would repeat the host that the client sent.
     application = FastAPI(title="notifyflow", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     bulkhead = Bulkhead()
+    # What machines call stands before the pages: each request is compared with all routes before its own.
     _add(application, callbacks.router(context, bulkhead), is_described=False)
     _add(application, callbacks.replies(context), is_described=False)
+    _add(application, integrations.router(context, bulkhead))
+    _add(application, api.router(context, bulkhead))
+    _add(application, duty.router(context))
+    _add(application, silences.api(context))
+    _add(application, heartbeats.router(context))
+    _add(application, health.router(context))
+    _add(application, scrape.router(context), is_described=False)
     _add(application, acknowledge.router(context, bulkhead), is_described=False)
     _add(application, home.router(context, bulkhead), is_described=False)
     _add(application, feeds.router(context, bulkhead), is_described=False)
@@ -66,14 +74,11 @@ def build(context: Context) -> FastAPI:
         messages.router(context, bulkhead),
         people.router(context, bulkhead),
         duty_page.router(context, bulkhead),
+        heartbeats_page.router(context, bulkhead),
         health_page.router(context, bulkhead),
+        silences.dashboard(context, bulkhead),
     ):
         _add(application, pages_of, is_described=False)
-    _add(application, integrations.router(context, bulkhead))
-    _add(application, api.router(context, bulkhead))
-    _add(application, duty.router(context))
-    _add(application, health.router(context))
-    _add(application, scrape.router(context), is_described=False)
 
     @lru_cache(maxsize=8)  # built once for each prefix, of which there is seldom more than one
     def description(prefix: str) -> bytes:

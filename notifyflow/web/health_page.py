@@ -1,4 +1,4 @@
-"""The health of the whole system: the sweeper, the queue, the providers, the pauses, and how long pages take."""
+"""The health of the whole system: the sweeper, the queue, the providers, pauses and silences, and how long pages take."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -100,6 +100,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         broken, damaged = context.service.health.set_aside(), context.service.health.damaged(no_older_than=_DAMAGE_AGE)
         values = {
             "system": system,
+            "silences": context.service.silences.in_force(user.namespaces),
             "indicators": [
                 *_indicators(system),
                 *_replica(context.service.list_source.state(), system.now),

@@ -5,6 +5,7 @@ A test that takes ``database_url`` or ``store`` runs twice, over SQLite and over
 
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 
 from notifyflow.storage.store import Store
+from tests.kept import Sessions
 from tests.patience import PatientStore
 from tests.servers.postgres import Postgres, postgres
 
@@ -47,11 +49,18 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def _sessions(postgres_server: Postgres) -> Iterator[Sessions]:
+    sessions = Sessions()
+    yield sessions
+    sessions.close()
+
+
 @pytest.fixture
-def postgres_url(postgres_server: Postgres, _postgres_database: str) -> Iterator[str]:
+def postgres_url(postgres_server: Postgres, _postgres_database: str, _sessions: Sessions) -> Iterator[str]:
     """A PostgreSQL database with our tables, empty; a test that changes the tables takes ``empty_database_url``."""
     yield postgres_server.url(_postgres_database)
-    postgres_server.clear_database(_postgres_database)
+    postgres_server.clear_database(_postgres_database, spared=_sessions.pids)
 
 
 @pytest.fixture
@@ -80,10 +89,11 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
+def store(database_url: str, request: pytest.FixtureRequest) -> Iterator[Store]:
     """A store on an empty database with our tables, one of each kind in turn."""
     opened = PatientStore(database_url)
-    yield opened
+    with nullcontext() if opened.is_embedded else request.getfixturevalue("_sessions").lent_to(opened):
+        yield opened
     opened.close()
 
 

@@ -361,3 +361,20 @@ def allowed_duplicates(row: NotificationFacts) -> int:
 def test_any_story_ends_as_the_oracle_says(sqlite_url: str) -> None:
     driver = type("AnyStory", (AnyStory,), {"template": Path(sqlite_url.removeprefix("sqlite:///"))})
     run_state_machine_as_test(driver, settings=settings(max_examples=20, stateful_step_count=25, phases=[Phase.generate]))
+
+
+def test_an_attempt_under_way_makes_no_old_failure_a_new_one(sqlite_url: str) -> None:
+    story = type("AnyStory", (AnyStory,), {"template": Path(sqlite_url.removeprefix("sqlite:///"))})()
+    story.begin(policy=DEFAULT, severity=Severity.CRITICAL)
+    story.notify("db-1", Severity.WARNING, [("ben", {"email", "slack", "sms", "push"})], "still down")
+    story.what_always_holds()
+    story.claim(channels={"email", "slack", "push"}, has_provider=True)
+    story.finish_all(outcome=replace(BUSY, retry_after_s=45.0))
+    for channels in ({"email", "push"}, {"push"}):
+        story.what_always_holds()
+        story.pass_time(seconds=3600.0)
+        story.what_always_holds()
+        story.claim(channels=channels, has_provider=True)
+    story.what_always_holds()
+    story.sweep()
+    story.teardown()

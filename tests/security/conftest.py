@@ -19,6 +19,7 @@ from notifyflow.settings import Settings
 from tests.integration.conftest import (  # noqa: F401 - fixtures are found by name
     _measured_once,
     _postgres_database,
+    _sessions,
     _sqlite_template,
     database_url,
     empty_database_url,

@@ -30,6 +30,7 @@ from tests.columns import sources
 from tests.dashboard import ORIGIN, Visit, visit
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.integration.web.test_access import BODIES, DIRECTORY
+from tests.silencing import a_silence
 
 Names = Mapping[str, str]
 
@@ -147,6 +148,7 @@ def system(database_url: str, tmp_path: Path) -> Iterator[System]:
         done = [flow.notify(Incident(key=f"db-{number}", title="the lost orders db"), people) for number in range(3)]
         (made,) = flow.oncall.change(Wish(people=("ben",), ends_at=clock.now() + timedelta(days=300), by="ben"))
         known = {"incident_id": done[0].incident_id, "recipient_id": "ada", "schedule": "primary", "override_id": made.id}
+        known["silence_id"] = a_silence(flow)
         _, key = flow.access().create("a", {KeyScope.READ, KeyScope.OPERATE}, valid_for=None, namespace=ALL)
         yield System(flow, known, visit(flow, Role.ADMIN), key)
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli.frame.picture import picture
 from notifyflow.cli.frame.screen import plain
+from notifyflow.core.insight import silence_words
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.messages.ways import way
@@ -68,3 +69,6 @@ def _lines(status: IncidentStatus) -> Iterator[tuple[Text, tuple[str, int]]]:
         if move.source != move.target:
             text = f"{times.brief(move.at)} {names.get(move.row_id, move.machine)} {move.event} → {move.target}"
             yield Text(text), (move.row_id, move.version)
+    for each in status.silences:
+        text = f"{times.brief(each.began_at)} silenced {silence_words.of_incident(each, at=times.brief)}"
+        yield Text(plain(text)), (each.silence_id, 0)

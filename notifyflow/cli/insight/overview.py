@@ -11,7 +11,7 @@ from rich.text import Text
 
 import notifyflow
 from notifyflow.app.clock_and_ids import system_now
-from notifyflow.cli import pauses
+from notifyflow.cli import pauses, silences
 from notifyflow.cli.frame import completion, screen
 from notifyflow.cli.frame.line_table import Cells, LineTable
 from notifyflow.cli.frame.options import AsJson, Limit, Since, Within, flag, label_pairs, within
@@ -19,6 +19,7 @@ from notifyflow.cli.frame.picture import SEVERITY, state_of
 from notifyflow.cli.frame.screen import plain
 from notifyflow.core.delivery.model import IncidentState, Severity
 from notifyflow.core.insight import chain_words
+from notifyflow.core.insight.silence_words import lasting
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import IncidentFilter, IncidentLine, IncidentPage
 from notifyflow.core.limits.pauses import Pause
@@ -70,25 +71,30 @@ def list_(
             watch(
                 screen.out,
                 lambda: Group(
-                    *drawn(flow.overview.incidents(wanted, limit=limit), wanted), *map(pauses.drawn, flow.pauses.in_force())
+                    *drawn(flow.overview.incidents(wanted, limit=limit), wanted),
+                    *map(pauses.drawn, flow.pauses.in_force()),
+                    *map(silences.drawn, flow.silences.in_force(wanted.namespaces)),
                 ),
             )
         show(flow, wanted, limit, as_json=as_json)
 
 
 def show(flow: "notifyflow.NotifyFlow", wanted: IncidentFilter, limit: int, *, as_json: bool) -> None:
-    """Print incidents, with the pauses in force and the mark of messages."""
+    """Print incidents, with the pauses and silences in force and the mark of messages."""
     page, paused, notice = flow.overview.incidents(wanted, limit=limit), flow.pauses.in_force(), flow.notice
+    silenced = flow.silences.in_force(wanted.namespaces)
     if as_json:
         from notifyflow.core.insight.list_documents import IncidentLineDocument
 
         found = [IncidentLineDocument.of(each) for each in page.lines]
-        screen.print_json({"incidents": found, "has_more": page.following is not None, **surroundings(paused, notice)})
+        around = {"silences": silences.documents(silenced), **surroundings(paused, notice)}
+        screen.print_json({"incidents": found, "has_more": page.following is not None, **around})
         return
     screen.warn(notice)
     for part in drawn(page, wanted):
         screen.out.print(part)
     pauses.show(paused)
+    silences.show(silenced)
 
 
 def surroundings(paused: Sequence[Pause], notice: str) -> dict[str, Any]:
@@ -130,7 +136,7 @@ def table(found: Sequence[IncidentLine]) -> RenderableType:
             *((Text(plain(each.facts.namespace)),) if has_namespaces else ()),
             Text(each.facts.severity, SEVERITY[each.facts.severity]),
             Text(plain(each.title)),
-            state_of(each.facts),
+            _state(each, times),
             Text(times.brief(each.facts.opened_at)),
             Text(f"{each.counts.reached} of {each.counts.recipients}"),
             Text(str(each.counts.failed), "bold red" if each.counts.failed else ""),
@@ -140,6 +146,12 @@ def table(found: Sequence[IncidentLine]) -> RenderableType:
     ]
     names = (*names, "Chain") if has_chains else names
     return LineTable(names, rows, flexible="Title", is_cut=True, block=partial(_block, names))
+
+
+def _state(line: IncidentLine, times: Times) -> Text:
+    """Draw the state of an incident, and until when it is silenced."""
+    silence, state = lasting(filter(None, (line.silence,)), system_now()), state_of(line.facts)
+    return state if silence is None else Text.assemble(state, f", silenced until {times.brief(silence.ended_at)}")
 
 
 def _block(names: Sequence[str], row: Cells) -> Sequence[Text]:

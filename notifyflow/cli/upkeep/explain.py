@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import notifyflow
+from notifyflow.app.clock_and_ids import system_now
 from notifyflow.app.database import is_there
 from notifyflow.channels.registry import load
 from notifyflow.cli.frame import screen
@@ -19,9 +20,13 @@ from notifyflow.cli.frame.audience import (
     policy_of,
     usable_contacts,
 )
-from notifyflow.cli.frame.options import AsJson
+from notifyflow.cli.frame.options import AsJson, label_pairs
+from notifyflow.cli.silences import documents
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.insight import silence_words
+from notifyflow.core.insight.times import Times
+from notifyflow.core.limits.silences import Silence
 from notifyflow.errors import StorageError
 from notifyflow.settings import Settings
 
@@ -59,9 +64,12 @@ def explain(
         contacts = usable_contacts(each.people, channels) if expected is None else expected.contacts
         found += _documents(settings, channels, contacts, chosen, how, is_in_chain=expected is not None)
         chain = None if expected is None else ExpectedChainDocument.of_chain(expected, chosen, how)
+    held = _silences(settings, label_pairs(labels or ()))
     if as_json:
-        screen.print_json({"forecasts": [document.as_json() for document in found], "chain": chain and chain.as_json()})
+        shown = {"forecasts": [document.as_json() for document in found], "chain": chain and chain.as_json()}
+        screen.print_json({**shown, "silences": documents(held)})
         return
+    _show(f"! {silence_words.forecast(each, at=Times(None, system_now()).local)}" for each in held)
     _show(() if chain is None else chain.lines(who[0].name))
     for document in found:
         _show(document.lines())
@@ -109,12 +117,24 @@ def _obstacles(settings: Settings, channels: "Mapping[str, Channel]", contacts: 
             pauses = flow.pauses.in_force()
             opt_outs = flow.overview.opt_outs({address for each in contacts for address in each.addresses.values()})
     except StorageError as error:
-        screen.warn(f"Pauses and STOP are not considered: {error}")
+        screen.warn(f"Pauses, silences and STOP are not considered: {error}")
         return {}
     return {
         each.recipient_id: Obstacles(pauses=pauses, opted_out=frozenset(_opted_out(each, channels, opt_outs)))
         for each in contacts
     }
+
+
+def _silences(settings: Settings, labels: Mapping[str, str]) -> Sequence[Silence]:
+    """Return the silences in force whose labels an alert has, from the database, if there is one."""
+    if not labels or not is_there(settings.database_url.get_secret_value()):
+        return ()
+    try:
+        with notifyflow.NotifyFlow(settings) as flow:
+            found = flow.silences.in_force()
+    except StorageError:  # pauses are read from the same database, and the warning is shown there
+        return ()
+    return [each for each in found if each.matchers.match_labels(labels)]
 
 
 def _opted_out(contact: Contact, channels: "Mapping[str, Channel]", opt_outs: Collection[tuple[str, str]]) -> Iterator[str]:

@@ -12,8 +12,6 @@ from notifyflow.pipeline import keys as stored
 from notifyflow.service.accounts.rate_limits import RateLimits
 from notifyflow.storage.store import Store
 
-_NOTE_USE_EVERY = timedelta(hours=1)
-
 
 class Access:
     """The API keys of one database.
@@ -31,7 +29,13 @@ class Access:
         self._requests = RateLimits(clock, requests_a_minute)
 
     def create(
-        self, name: str, scopes: Collection[KeyScope], *, valid_for: timedelta | None, namespace: str | None = None
+        self,
+        name: str,
+        scopes: Collection[KeyScope],
+        *,
+        valid_for: timedelta | None,
+        namespace: str | None = None,
+        heartbeat: str | None = None,
     ) -> tuple[ApiKey, str]:
         """Create a key.
 
@@ -41,19 +45,23 @@ class Access:
             valid_for: How long it is valid; None for ever.
             namespace: The namespace whose incidents it reaches; None uses the key's name. ``*`` reaches all, for keys that open
                 none.
+            heartbeat: The job that it pings for, with the scope ``ping``.
 
         Returns:
             The key, and the text that its holder presents, which is not stored.
 
         Raises:
             InvalidNamespace: When it cannot have the namespace.
+            InvalidRequest: When only one of ``ping`` and a job is given, or another scope beside ``ping``.
         """
+        keys.check_heartbeat(scopes, heartbeat)
         secret, now = self._new_secret(), self._clock.now()
         key = ApiKey(
             id=self._ids.new(),
             name=name,
             namespace=keys.namespace_of(name, scopes, namespace),
             scopes=frozenset(scopes),
+            heartbeat=heartbeat,
             digest=keys.digest(secret),
             created_at=now,
             expires_at=None if valid_for is None else now + valid_for,
@@ -105,7 +113,7 @@ class Access:
         stored.revoke(self._store, key_id, now=self._clock.now())
 
     def authorise(self, presented: str, scope: KeyScope) -> ApiKey:
-        """Return the key that a caller presents.
+        """Return the key that a caller presents, and note its use; that of a key that pings is noted with its ping.
 
         Raises:
             InvalidApiKey: When it is wrong, revoked or expired.
@@ -115,10 +123,10 @@ class Access:
         """
         key_id, secret = keys.read(presented)
         now = self._clock.now()
-        key = keys.authorise(self._store.read(lambda reads: reads.keys.find(key_id)), secret, scope, now=now)
+        key = keys.authorise(self._store.read_one(lambda reads: reads.keys.find(key_id)), secret, scope, now=now)
         if wait_s := self._requests.consume(key.id):
             raise TooManyRequests(wait_s)
-        if key.last_used_at is None or now - key.last_used_at >= _NOTE_USE_EVERY:
+        if key.heartbeat is None and key.is_use_to_note(now):
             stored.note_use(self._store, key.id, now=now)
         return key
 

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from notifyflow.core.intake.validation import CheckAddress
 from notifyflow.core.oncall.directory import NOBODY, Directory
 from notifyflow.core.oncall.roster import EMPTY, Roster
+from notifyflow.errors import InvalidDirectory
 from notifyflow.log import get_logger
 from notifyflow.pipeline.oncall.roster import Kept, store_directory
 from notifyflow.service.delivery.use_cases import UseCases
@@ -53,6 +54,7 @@ class Rosters:
         """Return the roster, as it was within the last second; another process may have changed it since.
 
         Raises:
+            InvalidDirectory: When the stored directory is damaged, and this process has no file, or an older one.
             StorageUnavailable: When the database does not answer in time.
         """
         version = self._file.current()
@@ -106,8 +108,17 @@ class Rosters:
             self._keep(version)
             self._stored = version
         now = self._deps.clock.now()
-        self._roster = self._store.read(lambda reads: reads.roster.current())
+        try:
+            self._roster = self._read_stored()
+        except InvalidDirectory:
+            if version is None:
+                raise
+            self._keep(version)
+            self._roster = self._read_stored()
         self._read_at = now
+
+    def _read_stored(self) -> Roster:
+        return self._store.read(lambda reads: reads.roster.current())
 
     def _keep(self, version: Version) -> None:
         kept = store_directory(self._deps, version.document, changed_at=version.changed_at)

@@ -1,4 +1,4 @@
-"""Finds the recipients of inbound requests: the people on duty now, by the routes of the directory."""
+"""Finds the recipients of inbound requests and watched jobs: the people on duty now, by the routes of the directory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,15 +6,19 @@ from datetime import datetime
 
 from notifyflow.core import text
 from notifyflow.core.delivery.chain import Chain, Planned
-from notifyflow.core.delivery.model import Recipient
+from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.core.delivery.policy import Acknowledgement, Policy
-from notifyflow.core.intake.integrations.inbound import InboundRequest
-from notifyflow.core.intake.validation import check_recipients
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
+from notifyflow.core.intake.validation import HEARTBEAT_KEYS, check_recipients
 from notifyflow.core.oncall.directory import NOBODY, Route
 from notifyflow.core.oncall.roster import Roster
+from notifyflow.core.oncall.watched_job_forms import DeclaredJob
 from notifyflow.pipeline.inbound import RoutedRequest
+from notifyflow.pipeline.oncall.watched_jobs import RoutedJob
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.service.oncall.roster import Rosters
+
+_SOURCE = "heartbeat"
 
 
 class Routes:
@@ -44,6 +48,20 @@ class Routes:
                 found[id(route)] = self._routed(request, roster, route, now)
             routed.append(replace(found[id(route)], request=request))
         return routed
+
+    def of_jobs(self, names: Sequence[str]) -> Sequence[RoutedJob]:
+        """Return watched jobs with the recipients of their incidents; raise ``StorageUnavailable`` as ``route`` does."""
+        roster, now = self._rosters.current(), self._deps.clock.now()
+        declared = roster.directory.heartbeats
+        return [
+            RoutedJob(name=name, routed=self._of_job(declared[name], roster, now) if name in declared else None) for name in names
+        ]
+
+    def _of_job(self, job: DeclaredJob, roster: Roster, now: datetime) -> RoutedRequest:
+        key, labels = HEARTBEAT_KEYS + job.name, job.all_labels
+        incident = Incident(key=key, title=job.name, severity=job.severity, source=_SOURCE, labels=labels)
+        request = InboundRequest(action=Action.NOTIFY, incident=incident, labels=labels)
+        return self._routed(request, roster, roster.directory.route_of(job), now)
 
     def _routed(self, request: InboundRequest, roster: Roster, route: Route, now: datetime) -> RoutedRequest:
         directory = roster.directory

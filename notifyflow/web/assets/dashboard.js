@@ -151,6 +151,7 @@
   // -- when it happens
 
   nameZone();
+  document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 
   document.addEventListener("visibilitychange", () => {
     if (!live()) return;

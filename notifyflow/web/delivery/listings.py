@@ -32,6 +32,10 @@ class Listing(BaseModel):
         return type(self).__name__, alike
 
 
+class HeartbeatListing(Listing):
+    """The watched jobs to list."""
+
+
 class RecipientListing(Listing):
     """The recipients to list."""
 

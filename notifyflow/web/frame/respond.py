@@ -28,6 +28,7 @@ NAVIGATION: Mapping[str, str] = {
     "messages": "Messages",
     "people": "People",
     "oncall": "On call",
+    "heartbeats": "Heartbeats",
     "health": "Health",
 }
 """The pages that every page links to: path and name."""

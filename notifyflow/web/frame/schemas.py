@@ -13,10 +13,17 @@ from notifyflow.core import text
 from notifyflow.core.delivery.model import NotificationState, Notified
 from notifyflow.core.document import Document
 from notifyflow.core.insight.list_documents import MessageDocument
-from notifyflow.core.insight.schemas import FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
+from notifyflow.core.insight.schemas import (
+    FaultDocument,
+    IncidentSummaryDocument,
+    NotificationDocument,
+    NotifiedDocument,
+    SilenceDocument,
+)
 from notifyflow.core.insight.views import KnownRecipient
 from notifyflow.core.intake import validation
 from notifyflow.core.oncall.duty_documents import DutyDocument
+from notifyflow.core.oncall.watched_job_documents import HeartbeatDocument
 from notifyflow.errors import named
 
 
@@ -72,6 +79,13 @@ class DutyListResponse(BaseModel):
     """Who is on duty, in each schedule."""
 
     schedules: list[DutyDocument]
+
+
+class HeartbeatListResponse(BaseModel):
+    """The watched jobs, by name."""
+
+    heartbeats: list[HeartbeatDocument]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
 
 
 class ActResponse(Document):
@@ -168,3 +182,10 @@ class RecipientListResponse(BaseModel):
 
     recipients: list[ReachabilityResponse]
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
+
+
+class SilenceListResponse(BaseModel):
+    """Silences, the newest first."""
+
+    silences: list[SilenceDocument]
+    damaged: list[str] = Field(description="The ids of those that cannot be read; they hold what they held until they end.")

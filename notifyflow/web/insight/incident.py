@@ -16,7 +16,7 @@ from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.machines import NOTIFICATION
 from notifyflow.core.delivery.model import IncidentState, Via
 from notifyflow.core.diagrams.diagram_svg import svg
-from notifyflow.core.insight import chain_words, describer, inbound_words, told
+from notifyflow.core.insight import chain_words, describer, inbound_words, silence_words, told
 from notifyflow.core.insight import pause_words as words
 from notifyflow.core.insight.chain_steps import runs
 from notifyflow.core.insight.next_events import NextEvents
@@ -24,6 +24,7 @@ from notifyflow.core.insight.timeline import TimelineEntry, timeline
 from notifyflow.core.insight.timeline_words import sentence
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.limits.silences import like
 from notifyflow.core.messages.addresses import is_web_address
 from notifyflow.core.messages.looks import INCIDENTS
 from notifyflow.core.messages.ways import message
@@ -198,6 +199,7 @@ def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part:
     names = cache(chain_words.names(status, next_events))
     links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
     is_moving = facts.state is not IncidentState.RESOLVED
+    silence = silence_words.lasting(status.silences, next_events.now) if is_moving else None
     return {
         "facts": facts,
         "content": content,
@@ -226,6 +228,10 @@ def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part:
         "live": _live(status, next_events),
         "pauses": [words.sentence(each, until=times.brief) for each in next_events.pauses] if is_moving else [],
         "is_quarantined": status.is_quarantined,
+        "silenced": "" if silence is None else silence_words.of_incident(silence, at=times.brief),
+        "silence_like": str(like(content)),
+        "typed": {},
+        "silence_namespace": facts.namespace,
         "damaged": status.damaged_itself,
         "operations_key": status.operations_key,
         "operations": told.of_incident(status),

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from notifyflow.core import text
 from notifyflow.core.accounts.users import CurrentUser, Role
 from notifyflow.core.delivery.model import IncidentState, Severity
-from notifyflow.core.insight import chain_words
+from notifyflow.core.insight import chain_words, silence_words
 from notifyflow.core.insight import pause_words as words
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import IncidentLine, ListPlace
@@ -51,6 +51,10 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             "severities": tuple(Severity),
             "looks": INCIDENTS,
             "pauses": [words.sentence(each, until=times.brief) for each in context.service.pauses()],
+            "silences": [
+                silence_words.sentence(each, now=context.service.now(), at=times.brief)
+                for each in context.service.silences.in_force(user.namespaces)
+            ],
             "groups": _groups(found.lines, times),
             "live": respond.live(is_moving=any(line.facts.state is IncidentState.OPEN for line in found.lines)),
             "is_first": place is None,
@@ -81,7 +85,8 @@ def _groups(lines: Iterable[IncidentLine], times: Times) -> Sequence[tuple[Incid
 
 
 def _row(line: IncidentLine, times: Times) -> dict[str, Any]:
-    facts, counts = line.facts, line.counts
+    facts, counts, now = line.facts, line.counts, times.now
+    silence = silence_words.lasting(filter(None, (line.silence,)), now) if now else None
     shown = dict(list(line.labels.items())[:_MOST_LABELS])
     return {
         "facts": facts,
@@ -91,6 +96,7 @@ def _row(line: IncidentLine, times: Times) -> dict[str, Any]:
         "opened": times.brief(facts.opened_at),
         "then": _then(line, times),
         "reached": f"{counts.reached:,} of {text.quantity(counts.recipients, 'recipient')} reached" if counts.recipients else "",
+        "silenced": "" if silence is None else silence_words.of_incident(silence, at=times.brief),
         "chain": "" if line.chain is None else chain_words.in_list(line.chain, brief=times.brief),
         "failures": _failures(line),
     }

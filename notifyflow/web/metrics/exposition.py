@@ -31,6 +31,8 @@ GAUGES = {
         "Notifications that wait for others in a storm, or for a call to the same number to end; 10,000 are counted at most.",
         ("channel",),
     ),
+    "notifyflow_silences": ("How many silences are in force.", ()),
+    "notifyflow_silenced_incidents": ("Unresolved incidents that a silence holds.", ()),
     "notifyflow_operations_recipients": ("How many recipients operations has.", ()),
     "notifyflow_calendar_read_timestamp_seconds": (
         "When the calendar of a schedule could be read last; 0 if it never could.",
@@ -51,6 +53,15 @@ GAUGES = {
         "People who are on duty in a schedule within 30 days and cannot be reached, if only for one severity.",
         (),
     ),
+    "notifyflow_heartbeats": ("Watched jobs in each state.", ("state",)),
+    "notifyflow_heartbeat_up": (
+        "0 for a watched job that was missed, failed or is unknown, otherwise 1; for 1,000 jobs at most, the first by name.",
+        ("heartbeat",),
+    ),
+    "notifyflow_heartbeat_success_timestamp_seconds": (
+        "When a watched job last succeeded; 0 if it never has. For the same jobs.",
+        ("heartbeat",),
+    ),
     "notifyflow_replica_timestamp_seconds": (
         "When the newest sweep was that the replica has shown to this process; 0 if it has shown none. Absent without a replica.",
         (),
@@ -64,6 +75,12 @@ LIST_READS = Family(
     labels=("source",),
 )
 """The only metric that a process counts by itself: rows are written on the primary, which a list is to leave alone."""
+MISSES = Family(
+    name="notifyflow_heartbeat_misses",
+    meaning="How often a watched job was missed or has failed since it was declared. For the same jobs.",
+    labels=("heartbeat",),
+)
+"""It is read from the rows of the jobs, which count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # a registry tells collectors apart by identity
@@ -103,6 +120,7 @@ def _families(scraped: Scrape, zeros: Iterable[Key], providers: Iterable[tuple[s
     for family in FAMILIES.values():
         yield _histogram(family, rows[family.name]) if family.bounds_s else _counter(family, rows[family.name])
     yield from _gauges(scraped, providers, version)
+    yield _counter(MISSES, {(name,): MetricValue(count=each.misses) for name, each in scraped.heartbeats.items()})
     yield _counter(LIST_READS, {(source,): MetricValue(count=count) for source, count in scraped.list_reads.items()})
 
 
@@ -138,6 +156,8 @@ def _gauges(scraped: Scrape, providers: Iterable[tuple[str, str]], version: str)
         "notifyflow_operations_untold_timestamp_seconds": {(): (scraped.oldest_untold_at or scraped.now).timestamp()},
         "notifyflow_storms": _by_channel(scraped.storms, providers),
         "notifyflow_postponed_notifications": _by_channel(scraped.postponed, providers),
+        "notifyflow_silences": {(): scraped.silences[0]},
+        "notifyflow_silenced_incidents": {(): scraped.silences[1]},
         "notifyflow_operations_recipients": {(): scraped.operations},
         "notifyflow_calendar_read_timestamp_seconds": {
             (schedule,): _seconds(at) for schedule, at in scraped.calendars_read_at.items()
@@ -148,6 +168,11 @@ def _gauges(scraped: Scrape, providers: Iterable[tuple[str, str]], version: str)
         "notifyflow_unreachable_people": {(): scraped.unreachable},
         "notifyflow_oncall_gaps": {(schedule,): count for schedule, count in scraped.gaps.items()},
         "notifyflow_oncall_unreachable_people": {(): scraped.unreachable_on_duty},
+        "notifyflow_heartbeats": {(state,): count for state, count in scraped.job_states.items()},
+        "notifyflow_heartbeat_up": {(name,): float(each.is_well) for name, each in scraped.heartbeats.items()},
+        "notifyflow_heartbeat_success_timestamp_seconds": {
+            (name,): _seconds(each.succeeded_at) for name, each in scraped.heartbeats.items()
+        },
         "notifyflow_replica_timestamp_seconds": {(): _seconds(scraped.replica_swept_at)} if scraped.list_reads else {},
         "notifyflow_build_info": {(version,): 1},
     }

@@ -96,6 +96,13 @@ def test_another_packages_channel_wins_over_ours(installed: Path) -> None:
     assert load(Settings.from_variables({}))["sms"].providers[0].name == "pagers.example"
 
 
+def test_a_channel_that_is_installed_meanwhile_waits_for_the_next_process(installed: Path) -> None:
+    before = load(Settings.from_variables({}))
+    installed.write_text("[notifyflow.channels]\nsecond = notifyflow_pager:PagerChannel\n")
+    importlib.invalidate_caches()
+    assert list(load(Settings.from_variables({}))) == list(before)
+
+
 @pytest.mark.parametrize("target", ["notifyflow_pager:Missing", "not_installed:Channel", "notifyflow_pager:Http", "json:dumps"])
 def test_a_channel_that_cannot_be_loaded_silences_no_other(installed: Path, target: str) -> None:
     installed.write_text(f"[notifyflow.channels]\npager = {target}\n")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -327,6 +328,34 @@ def test_the_clock_runs_on_while_the_database_is_unavailable() -> None:
     store = OtherStore(be_away)
     before = datetime.now(UTC)
     assert before <= DatabaseClock(store).now() <= datetime.now(UTC)
+    store.close()
+
+
+def test_the_first_time_after_the_database_has_come_back_is_the_databases() -> None:
+    answers = iter([StorageUnavailable(5)])
+
+    def database_now() -> datetime:
+        if (error := next(answers, None)) is not None:
+            raise error
+        return NOW + timedelta(minutes=3)
+
+    store = OtherStore(database_now)
+    clock = DatabaseClock(store, system_now=lambda: NOW)
+    assert [clock.now(), clock.now()] == [NOW, NOW + timedelta(minutes=3)]
+    store.close()
+
+
+def test_the_first_measurement_has_one_time_in_all_so_that_tries_of_many_threads_do_not_add_up() -> None:
+    left_s: list[float] = []
+
+    def database_now() -> datetime:
+        left_s.append(store.left_s)
+        time.sleep(0.01)
+        return NOW
+
+    store = OtherStore(database_now)
+    DatabaseClock(store, system_now=lambda: NOW).now()
+    assert left_s[0] - left_s[-1] >= 0.01 * (len(left_s) - 1) > 0
     store.close()
 
 

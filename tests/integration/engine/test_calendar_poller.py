@@ -184,6 +184,19 @@ def test_a_calendar_that_never_changes_is_read_once_a_day(machines: Machines) ->
         assert machines.on_duty() == ["ada"]
 
 
+@pytest.mark.parametrize("damage", ["shifts = '{'", "fetched_at = '-infinity'", "tried_at = '-infinity'"])
+def test_a_damaged_calendar_is_read_anew(machines: Machines, sqlite_url: str, damage: str) -> None:
+    machines.answer(200, ics("ada"), headers={"ETag": '"1"'})
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as database:
+        database.execute(f"UPDATE notifyflow_calendar SET {damage}")
+        database.execute("UPDATE notifyflow_roster SET digest = 'y'")  # as for a process that has not read it before
+    other = machines.start()
+    assert machines.answer(200, ics("ben"), headers={"ETag": '"1"'}) == [{"event": "engine.calendar_read", "code": None}]
+    (request,) = machines.server.requests
+    assert "If-None-Match" not in request.headers
+    assert machines.on_duty(other) == ["ben"]
+
+
 def test_another_url_is_fetched_at_once_and_what_was_read_before_stays_until_then(machines: Machines) -> None:
     machines.answer(200, ics("ada"), headers={"ETag": '"1"', "Last-Modified": "x" * 501})
     machines.write(DIRECTORY.format(url=f"{machines.server.url}/other"))
@@ -230,7 +243,7 @@ def test_a_damaged_row_does_not_end_the_thread(machines: Machines, sqlite_url: s
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as database, database:
         database.execute("UPDATE notifyflow_roster SET document = 'x', digest = 'y'")
     machines.clock.pass_time(SIX_MINUTES)
-    poller = machines.poll_in(machines.flow, every=timedelta(milliseconds=1))
+    poller = machines.poll_in(machines.start(), every=timedelta(milliseconds=1))
     with capture_logs() as logs:
         poller.start()
         wait_until(lambda: len(logs) > 1)

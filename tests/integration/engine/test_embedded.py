@@ -233,10 +233,10 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def test_a_forked_child_starts_an_engine_of_its_own(sqlite_url: str) -> None:
+def assert_runs(script: str, *arguments: str) -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, sqlite_url],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, *arguments],
         capture_output=True,
         text=True,
         timeout=120,
@@ -244,19 +244,49 @@ def test_a_forked_child_starts_an_engine_of_its_own(sqlite_url: str) -> None:
         env=os.environ | {"PYTHONPATH": str(root)},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_forked_child_starts_an_engine_of_its_own(sqlite_url: str) -> None:
+    assert_runs(FORK, sqlite_url)
+
+
+WATCH = """
+import os, sys
+from pathlib import Path
+from pydantic import SecretStr
+from notifyflow import NotifyFlow, Settings
+from notifyflow.core.oncall.pings import Ping, Signal
+from tests.integration.engine.scripted import ScriptedProvider, channels
+
+settings = Settings(database_url=SecretStr(sys.argv[1]), directory=Path(sys.argv[2]))
+flow = NotifyFlow(settings, channels=channels(ScriptedProvider()))
+flow.start()
+is_alone, closed = os.pipe()
+child = os.fork()
+if child:
+    flow.close()
+    os.write(closed, b"1")
+    _, status = os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
+os.read(is_alone, 1)
+flow.start()
+flow._service.rosters.read()
+flow._service.watched_jobs.receive("backup", Ping(signal=Signal.FAIL, at=flow._deps.clock.now()), "GET")
+assert flow._runtime.wait_until(lambda: flow.find("heartbeat/backup") is not None, 30)
+flow.close()
+os._exit(0)
+"""
+
+
+def test_a_forked_child_watches_the_jobs(sqlite_url: str, tmp_path: Path) -> None:
+    directory = tmp_path / "directory.toml"
+    directory.write_text(
+        'recipients.ada = { email = "ada@example.com" }\ndefault.to = ["ada"]\nheartbeats.backup = { every = "1h" }\n'
+    )
+    assert_runs(WATCH, sqlite_url, str(directory))
 
 
 def test_a_script_that_never_closes_still_delivers_due_notifications(sqlite_url: str) -> None:
-    script = FORK.split("assert flow.wait")[0] + "import atexit\natexit.register(lambda: None)\n"
-    root = Path(__file__).parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", script, sqlite_url],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-    )
-    assert done.returncode == 0, done.stderr
+    assert_runs(FORK.split("assert flow.wait")[0] + "import atexit\natexit.register(lambda: None)\n", sqlite_url)
     with NotifyFlow(Settings(database_url=SecretStr(sqlite_url)), channels={}) as flow:
         assert states(flow, "parent") == [NotificationState.SENT]

@@ -28,16 +28,18 @@ from notifyflow.settings import Settings
 from notifyflow.web.frame import assets
 from notifyflow.web.frame.permissions import RequireRole
 from tests.asgi import Client
-from tests.builders import START, CountingIds, HandClock
+from tests.builders import ALL_SCOPES, START, CountingIds, HandClock
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.integration.web.delivery.test_ways import sign as sign_press
 from tests.integration.web.frame.test_api_keys import OPEN_TO_ALL, SCOPES
 from tests.servers.sns import Sns, body_of, sns
+from tests.silencing import a_silence
 
 Route = tuple[str, str]
 DIRECTORY = """
 recipients.ben = {}
 default.to = ["ben"]
+heartbeats.backup = { every = "1h" }
 schedules.primary = { ical = "https://calendar.example.com/oncall.ics" }
 """
 URL = "https://notify.example"
@@ -48,6 +50,7 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "/v1/incidents": {"key": "new", "title": "down", "recipients": [{"id": "ben", "email": "ben@example.com"}]},
     "/v1/incidents/{incident_id}/page-again": {"recipient": "ada"},
     "/v1/oncall/{schedule}/overrides": {"people": ["ben"], "ends_at": (START + timedelta(days=300)).isoformat()},
+    "/v1/silences": {"match": ["team=orders"], "duration": "2h", "reason": "upgrade"},
     "/v1/alertmanager": {"alerts": [{"status": "firing", "labels": {"alertname": "A"}, "fingerprint": "f"}]},
     "/v1/cloudevents": {"id": "1", "source": "s", "type": "disk.full", "subject": "db"},
     "/v2/enqueue": {"event_action": "trigger", "dedup_key": "d", "payload": {"summary": "down"}},
@@ -64,6 +67,7 @@ class System:
     database: Path
     incident_id: str
     override_id: str
+    silence_id: str
     amazon: Sns
 
     def request(self, method: str, path: str, **values: Any) -> httpx.Response:
@@ -77,6 +81,7 @@ class System:
             attempt_id="a1",
             schedule="primary",
             override_id=self.override_id,
+            silence_id=self.silence_id,
         )
         return self.client.request(method, there, **values)
 
@@ -84,7 +89,7 @@ class System:
         """Make a key: a valid one, or one with the named fault."""
         if credential == "none":
             return ""
-        scopes = set(KeyScope) - {scope} if credential == "wrong scope" else {scope}
+        scopes = ALL_SCOPES - {scope} if credential == "wrong scope" else {scope}
         key, presented = self.flow.access().create(
             "a",
             scopes,
@@ -133,7 +138,7 @@ def opened(template: Path, folder: Path) -> Iterator[System]:
             done = flow.notify(Incident(key="db-1", title="the lost orders db"), [Recipient(id="ada", email="ada@example.com")])
             wish = Wish(people=("ben",), ends_at=clock.now() + timedelta(days=300), by="ben")
             (made,) = flow.oncall.change(wish)
-            yield System(flow, Client(flow.asgi()), clock, database, done.incident_id, made.id, amazon)
+            yield System(flow, Client(flow.asgi()), clock, database, done.incident_id, made.id, a_silence(flow), amazon)
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +200,15 @@ def with_press(system: System, method: str, path: str, credential: str) -> int:
     return system.request(method, path, content=sent, headers={} if credential == "none" else signature).status_code
 
 
+def with_ping(system: System, method: str, path: str, credential: str) -> int:
+    """Ping as a job does, with its key in the path."""
+    system.flow.oncall.roster()
+    heartbeat = "other" if credential == "of somebody else" else "backup"
+    key = system.flow.access().create("cron", {KeyScope.PING}, valid_for=None, heartbeat=heartbeat)[1]
+    rest = "backup" if credential == "none" else f"{key}{'x' if credential == 'wrong' else ''}/backup"
+    return system.request(method, path.format(rest=rest)).status_code
+
+
 def with_address(system: System, method: str, path: str, credential: str) -> int:
     """Read a feed under its secret address, as a calendar program does."""
     feeds = system.flow.feeds()
@@ -241,6 +255,10 @@ SIGNED: Mapping[Route, tuple[Send, Mapping[str, int]]] = {
         with_press,
         {"none": 401, "wrong": 401, "expired": 401, "of somebody else": 401, "right": 200},
     ),
+    **{
+        (method, "/v1/heartbeats/{rest}"): (with_ping, {"none": 401, "wrong": 401, "of somebody else": 403, "right": 200})
+        for method in ("GET", "HEAD", "POST")
+    },
     ("POST", "/callbacks/sns"): (with_message, {"none": 403, "wrong": 403, "of somebody else": 403, "right": 200}),
 }
 VISITED: set[Route] = {(method, path) for path in ("/login", "/setup/{token}") for method in ("GET", "HEAD", "POST")}
@@ -289,13 +307,13 @@ def test_every_route_has_a_rule(system: System):
 def test_a_request_without_a_valid_key_is_refused_and_stores_nothing(system: System):
     before = system.trace
     for credential, status in {"none": 401, "wrong": 401, "revoked": 401, "expired": 401, "wrong scope": 403}.items():
-        keys = {scope: system.key(scope, credential) for scope in KeyScope}
+        keys = {scope: system.key(scope, credential) for scope in ALL_SCOPES}
         for (method, path), (scope, ways) in KEYED.items():
             for present in ways:
                 response = system.request(method, path, **present(path, keys[scope]))
                 assert response.status_code == status, (method, path, present, credential)
     assert system.trace == before
-    keys = {scope: system.key(scope, "right") for scope in KeyScope}
+    keys = {scope: system.key(scope, "right") for scope in ALL_SCOPES}
     for (method, path), (scope, ways) in KEYED.items():
         for present in ways:
             response = system.request(method, path, **present(path, keys[scope]))

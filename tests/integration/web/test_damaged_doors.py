@@ -1,4 +1,7 @@
-"""Every door to what is stored, with a damaged row in each table in turn: none fails, and what is not damaged is shown."""
+"""Every door to what is stored, with a damaged row in each table in turn: none fails, and what is not damaged is shown.
+
+No page waits because of it either.
+"""
 
 import html
 import json
@@ -17,7 +20,9 @@ from typer.testing import CliRunner
 from notifyflow.cli.commands import app
 from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
-from notifyflow.core.delivery.model import LIVE, Incident, IncidentState, Recipient, Severity, Step, Via
+from notifyflow.core.delivery.model import LIVE, Incident, IncidentState, NotificationState, Recipient, Severity, Step, Via
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.intake.documents import load_policy
 from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry
 from notifyflow.core.limits.pauses import PauseScope as Paused
 from notifyflow.core.messages.links import sign as sign_link
@@ -28,12 +33,14 @@ from notifyflow.core.oncall.schedules import Calendar, DutyReason, Shift
 from notifyflow.errors import DamagedIncident, NotifyflowError
 from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.storage.dialects import execute
-from notifyflow.storage.tables import MetricPeriodRow, MetricTotalRow, SetAsideRow
+from notifyflow.storage.tables import MetricPeriodRow, MetricTotalRow, SetAsideRow, policies
 from notifyflow.testing import Driver
 from notifyflow.web.frame.openapi import LEFT_OUT
+from tests.builders import ALL_SCOPES
 from tests.damage import Damage
 from tests.damage import damaged as refused
 from tests.dashboard import ORIGIN, Visit, visit
+from tests.silencing import a_silence
 
 NEVER, BROKEN, LOUD = "-infinity", "{", "LOUD"
 DIRECTORY = """
@@ -53,6 +60,9 @@ every = "1w"
 
 [schedules.office]
 ical = "https://calendar.example.com/office.ics"
+
+[heartbeats.nightly]
+every = "1d"
 
 [default]
 to = ["ada"]
@@ -116,8 +126,17 @@ DAMAGE: dict[str, dict[str, str]] = {
     "rollup": {"rolled_up_at": NEVER},
     "metric_total": {"labels": BROKEN, "buckets": BROKEN},
     "metric_period": {"at": NEVER, "labels": BROKEN, "buckets": BROKEN},
+    "silence": {"matchers": BROKEN, "begins_at": NEVER, "author_kind": LOUD, "due_at": NEVER},
+    "silenced_incident": {"began_at": NEVER},
+    "watched_job": {"timetable": BROKEN, "runs": BROKEN, "passed": BROKEN, "pings": BROKEN, "miss": LOUD, "wake_at": NEVER},
+    "absence": {"began_at": NEVER},
+    "paused_interval": {"began_at": NEVER},
+    "heartbeat": {"at": NEVER},
+    "reply_code": {"severity": LOUD, "issued_at": NEVER},
+    "spent": {"hour": NEVER},
 }
 """What is damaged of a table: a column, and the value that it gets."""
+OF_INCIDENTS = ("incident", "contact", "step", "escalation", "notification", "queued notification", "attempt", "receipt")
 
 
 @dataclass
@@ -148,6 +167,7 @@ class Scene:
             *("/incidents", "/incidents?state=OPEN", "/incidents?text=one", f"/incidents/{self.hurt}", f"/incidents/{self.well}"),
             *(f"/incidents/{self.well}?everybody=1", "/messages", "/messages?recipient=ada", f"/messages?key={HURT}"),
             *("/messages?state=FAILED", "/messages.csv", "/people", "/people/ada", "/oncall", "/health"),
+            *("/silences", "/heartbeats", "/heartbeats/nightly"),
         )
 
     @property
@@ -157,6 +177,7 @@ class Scene:
             *("/v1/incidents", "/v1/incidents?state=OPEN", f"/v1/incidents/{self.hurt}", f"/v1/incidents/{self.well}"),
             *("/v1/messages", "/v1/messages?recipient=ada", "/v1/recipients", "/v1/recipients/ada", "/v1/oncall"),
             *("/v1/oncall/primary", "/v1/oncall/primary/overrides", "/metrics"),
+            *("/v1/silences", "/v1/heartbeats"),
         )
 
     def ask(self, path: str) -> Any:
@@ -175,6 +196,7 @@ CLI = (
     *(("list",), ("list", "--all"), ("list", "--all", "--json"), ("status",), ("status", HURT), ("status", WELL)),
     *(("status", WELL, "--json"), ("status", WELL, "--markdown"), ("status", "--broken"), ("log",), ("log", "--json")),
     *(("oncall", "show"), ("users", "list"), ("keys", "list"), ("oncall", "feed", "list"), ("check",)),
+    *(("silence", "list"), ("silence", "list", "--json"), ("heartbeats",), ("heartbeats", "--json")),
 )
 """The commands that show something."""
 
@@ -209,9 +231,11 @@ def _set_up(driver: Driver, url: str, folder: Path) -> Scene:
     driver.advance(seconds=2)
     flow.oncall.change(Wish(people=("ben",), schedules=("primary",), ends_at=now + timedelta(days=1), by="ada"))
     flow.feeds().make(schedule="primary", by="ada")
+    a_silence(flow, "team=quiet")
+    flow.notify(Incident(key="silent-1", title="silent one", labels={"team": "quiet"}), PEOPLE[1:])
     admin = visit(flow, Role.ADMIN)
     _, key = flow.access().create("billing", {KeyScope.READ, KeyScope.OPERATE}, valid_for=None, namespace=ALL)
-    flow.access().create("other", list(KeyScope), valid_for=None)
+    flow.access().create("other", ALL_SCOPES, valid_for=None)
     flow.users().add("cleo", Role.VIEWER, password="correct horse battery")
     scene = Scene(driver, url, folder, admin, key, hurt=ids[1], well=ids[0])
     flow.deps.transactions.run(lambda ledger: _fill(ledger, ids[1], now))
@@ -236,6 +260,8 @@ def _fill(ledger: Any, incident_id: str, now: datetime) -> None:
     ledger.roster.put_shifts(claimed, Calendar(schedule="office", shifts=(shift,), fetched_at=now), etag="", last_modified="")
     ledger.operations.add_notice("a reason", "twilio", at=now)
     ledger.lanes.lock(["a lane"], "sms")
+    ledger.heartbeat.claim(before=now, now=now)
+    ledger.intervals._store([("all", "", now - timedelta(minutes=1), now, True)], at=now)
     ledger.set_asides._unit.insert(
         SetAsideRow,
         [
@@ -303,6 +329,68 @@ def test_no_door_fails_because_of_a_damaged_row(scene: Scene, monkeypatch: pytes
                 failed = [each for door in doors if isinstance(door, str) or number == 0 for each in _failures(scene, door)]
             found += [f"{table}.{column}: {each}" for each in failed]
     assert not found, "\n".join(found)
+
+
+def test_no_page_waits_because_of_another_damaged_row(scene: Scene) -> None:
+    """The first attempt of each fails, so that a sweep has to find it, too."""
+    flow = scene.driver.flow
+    flow.pauses.end(Paused.CHANNEL, "email", by="ada")
+    flow.pauses.start(Paused.CHANNEL, "teams", span=timedelta(hours=9), by="ada")
+    found: list[str] = []
+    for table, columns in DAMAGE.items():
+        for column, value in columns.items() if table not in OF_INCIDENTS else list(columns.items())[:1]:
+            key = f"{table}.{column}".replace(" ", "-")
+            scene.driver.sandbox.script("email: 451 once, then ok")
+            with damaged(scene, table, column, value):
+                flow.notify(
+                    Incident(key=key, title="new", severity=Severity.CRITICAL), [Recipient(id=key, email=f"{key}@example.com")]
+                )
+                scene.driver.advance(seconds=5)
+                ((page,),) = (each.notifications for each in flow.status(key).escalations)
+            found += [f"{key}: {page.state}"] if page.state is not NotificationState.SENT else []
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [("override", "people", BROKEN), ("calendar", "shifts", BROKEN), ("calendar", "fetched_at", NEVER)],
+)
+def test_a_duty_goes_on_beside_a_damaged_override_or_calendar(scene: Scene, table: str, column: str, value: str) -> None:
+    """The directory changes meanwhile, and somebody takes a shift. Who is on duty without the damaged row is paged."""
+    flow, path = scene.driver.flow, scene.folder / "directory.toml"
+    with damaged(scene, table, column, value):
+        path.write_text(f'{path.read_text()}\n[recipients.cyd]\nemail = "cyd@example.com"\n')
+        scene.driver.advance(seconds=5)
+        day = scene.driver.clock.now() + timedelta(days=3)
+        flow.oncall.change(
+            Wish(people=("cyd",), schedules=("primary",), begins_at=day, ends_at=day + timedelta(days=1), by="ada")
+        )
+        people = [Recipient(id="eve", email="eve@example.com")]
+        then = [Step(to=["@primary"], after=timedelta(minutes=1))]
+        flow.notify(Incident(key="new-1", title="new", severity=Severity.CRITICAL), people, then=then)
+        scene.driver.advance(minutes=2)
+        paged = [each.facts.recipient_id for each in flow.status("new-1").escalations]
+        assert paged == ["eve", "ada" if table == "override" else "ben"]
+        ((row_id, severity),) = scene.sql("SELECT row_id, severity FROM notifyflow_set_aside WHERE machine = ?", table)
+        assert (row_id in scene.run("status", "--broken").stdout, severity) == (True, "INFO")
+
+
+def test_a_damaged_policy_keeps_no_page_back_where_the_settings_have_it(scene: Scene) -> None:
+    flow = scene.driver.flow
+    flow.pauses.end(Paused.CHANNEL, "email", by="ada")
+    scene.driver.sandbox.script("email: ok")
+    with damaged(scene, "policy", "document", BROKEN):
+        for known in (policies._policies, policies._snapshots, policies._kept):  # as in a process that is started now
+            known.clear()
+        assert WELL in scene.run("list").output
+        for number in range(policies._MOST):  # and meets many others
+            policies._remember(policies._policies, str(number), DEFAULT)
+        flow.notify(
+            Incident(key="new-1", title="new", severity=Severity.CRITICAL), [Recipient(id="eve", email="eve@example.com")]
+        )
+        scene.driver.advance(seconds=5)
+        assert flow.status("new-1").escalations[0].notifications[0].state is NotificationState.SENT
+        assert DEFAULT in [load_policy(each) for (each,) in scene.sql("SELECT document FROM notifyflow_policy") if each != BROKEN]
 
 
 def _tables_read(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> dict[str | tuple[str, ...], set[str]]:

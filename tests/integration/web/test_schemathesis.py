@@ -21,8 +21,10 @@ from notifyflow.core.namespaces import ALL
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.settings import Settings
+from tests.builders import ALL_SCOPES
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.integration.web.frame.test_api_keys import OPEN_TO_ALL, SCOPES
+from tests.silencing import a_silence
 
 DIRECTORY = """
 recipients.ada = {}
@@ -54,7 +56,7 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotifyFlow]:
 @pytest.fixture(scope="module")
 def keys(flow: NotifyFlow) -> dict[bool, str]:
     """Two keys with all scopes that it may have: one namespace's, and all namespaces'."""
-    scopes = {False: set(KeyScope), True: {KeyScope.READ, KeyScope.OPERATE}}
+    scopes = {False: ALL_SCOPES, True: {KeyScope.READ, KeyScope.OPERATE}}
     names = {False: "anybody", True: ALL}
     return {each: flow.access().create("a", scopes[each], valid_for=None, namespace=names[each])[1] for each in scopes}
 
@@ -70,7 +72,13 @@ def known(flow: NotifyFlow) -> dict[str, str]:
     done = flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", email="ada@example.com")])
     ends_at = flow.oncall.now() + timedelta(hours=1)
     (made,) = flow.oncall.change(Wish(people=("ada",), ends_at=ends_at, by="ada"))
-    return {"incident_id": done.incident_id, "recipient_id": "ada", "schedule": "primary", "override_id": made.id}
+    return {
+        "incident_id": done.incident_id,
+        "recipient_id": "ada",
+        "schedule": "primary",
+        "override_id": made.id,
+        "silence_id": a_silence(flow),
+    }
 
 
 @pytest.mark.parametrize(("method", "path"), [*SCOPES, *sorted(OPEN_TO_ALL)])

@@ -21,6 +21,7 @@ from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, Visit, visit
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.integration.web.test_access import KEYED, OPEN, SIGNED, VISITED, Route, role_of, routes_of
+from tests.silencing import a_silence
 
 TITLE = "the lost orders db"
 SAFE = ("GET", "HEAD")
@@ -40,7 +41,12 @@ class System:
     def __post_init__(self) -> None:
         self.application = self.flow.asgi()
         notified = self.flow.notify(Incident(key="db-1", title=TITLE), [Recipient(id="ada", email="ada@example.com")])
-        self.values = {"incident_id": notified.incident_id, "recipient_id": "ada"}
+        self.values = {
+            "incident_id": notified.incident_id,
+            "recipient_id": "ada",
+            "silence_id": a_silence(self.flow),
+            "name": "a",
+        }
         self.visitors = {role: self.visitor(role) for role in Role}
 
     def visitor(self, role: Role, **user: object) -> Visit:

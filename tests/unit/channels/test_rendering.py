@@ -138,7 +138,7 @@ def test_a_text_takes_three_segments_at_most_and_keeps_its_link(content: Content
     assert content.link is None or text.endswith(content.link)
 
 
-DELAYS = ("", "delayed 7 m", "delayed 2 h 03 m", "delayed 1199 h 59 m")
+DELAYS = ("", "delayed 7 m", "delayed 2 h 03 m", "delayed 1199 h 59 m by a silence")
 NOTICES = ("", "staging", "test delivery only, nothing of this is real", "検証環境" * 10, "🔥" * 30)
 
 

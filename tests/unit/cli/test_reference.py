@@ -54,7 +54,7 @@ def test_a_rule_of_the_checker_has_its_row(rule: Rule):
 
 def test_the_commands_are_these():
     alone = "send list log status ack resolve page page-again explain drill test-page pause resume demo up web sandbox diagram"
-    alone += " code check prune forget deploy setup"
+    alone += " silence heartbeats code check prune forget deploy setup"
     grouped = "directory check|keys create|keys rotate|keys list|keys revoke|db upgrade|db adopt|config check|sandbox script"
     of_users = ("add", "list", "change", "password", "disable", "enable", "remove")
     grouped += "".join(f"|users {name}" for name in of_users)

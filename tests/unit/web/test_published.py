@@ -8,8 +8,17 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from notifyflow.core.intake.requests import Act, Submission, read_act, read_duty_change, read_page_again, read_submission
+from notifyflow.core.intake.requests import (
+    Act,
+    Submission,
+    read_act,
+    read_duty_change,
+    read_new_silence,
+    read_page_again,
+    read_submission,
+)
 from notifyflow.errors import Fault, InvalidRequest
+from notifyflow.web.frame.permissions import RequireRole
 from tests.asgi import Client
 from tests.published import Publication
 
@@ -19,11 +28,19 @@ READERS: dict[str, Callable[[str], Submission | Act]] = {
     "ActRequest": read_act,
     "PageAgainRequest": read_page_again,
     "DutyChangeRequest": read_duty_change,
+    "NewSilenceRequest": read_new_silence,
 }
 
 
 def test_the_application_has_each_route_itself_so_that_its_parameters_are_derived_once(application: FastAPI) -> None:
     assert [each for each in application.routes if not isinstance(each, APIRoute)] == []
+
+
+def test_every_page_of_the_dashboard_is_made_in_a_queue_so_that_viewers_hold_up_no_alert(application: FastAPI) -> None:
+    routes = [each for each in application.routes if isinstance(each, APIRoute) and "GET" in each.methods]
+    pages = [each for each in routes if any(isinstance(part.call, RequireRole) for part in each.dependant.dependencies)]
+    assert len(pages) > 8
+    assert [each.path for each in pages if type(each) is APIRoute] == []
 
 
 @pytest.fixture
@@ -52,7 +69,7 @@ def sample(publication: Publication, schema: Schema, name: str = "") -> Any:
         fields = schema.get("properties", {"x": schema.get("additionalProperties")})
         return {field: sample(publication, each, field) for field, each in fields.items()}
     texts = {"date-time": "2026-12-24T18:00:00+01:00"}
-    text = "10m" if name in ("after", "over_after") else texts.get(schema.get("format", ""), "x")
+    text = "10m" if name in ("after", "duration", "over_after") else texts.get(schema.get("format", ""), "x")
     return text if schema["type"] == "string" else True
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.core.oncall.directory import NOBODY
+from notifyflow.errors import InvalidDirectory
 from notifyflow.service.oncall.roster import Rosters
 from notifyflow.settings import Settings
+from notifyflow.storage.dialects import execute
 from tests.builders import CountingIds, HandClock
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.log_lines import capture_logs
@@ -114,6 +116,21 @@ def test_what_follows_from_the_directory_follows_its_changes(machines: Machines)
     machines.write("one", "ben", hours=-1)
     assert found() == (("ben",), {"ben": ways}, {"+15005550006", "ben@example.com"})
     assert machines.start("new", None).people(as_is) == {"ben": ways}
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_a_process_with_the_file_stores_it_again_in_the_place_of_a_damaged_one(machines: Machines, is_copied: bool) -> None:
+    with_file, without = machines.start("one", "ada", hours=-2), machines.start("two", None)
+    assert who(with_file) == who(without) == ["ada"]
+    use_cases = with_file._use_cases
+    broken = "UPDATE notifyflow_roster SET document = '{', digest = 'of no other'"
+    use_cases.deps.transactions.run(lambda ledger: execute(ledger._unit.db, broken) and None)
+    machines.clock.pass_time(timedelta(seconds=2))
+    for other in (without, machines.start("older", "ben", hours=-3)):
+        with pytest.raises(InvalidDirectory):
+            other.current()
+    again = machines.start("again", "ada", hours=-4) if is_copied else with_file
+    assert who(again) == who(without) == who(with_file) == ["ada"]
 
 
 def test_without_a_directory_nobody_is_expected_to_be_reached(machines: Machines) -> None:

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Contact, Evidence, Receipt, Result, Severity
 from notifyflow.pipeline.delivery.receive import receive
@@ -19,7 +18,7 @@ from notifyflow.pipeline.limits.claim import claim
 from notifyflow.settings import Settings
 from notifyflow.web.frame.problems import MEDIA_TYPE
 from tests.asgi import Client
-from tests.builders import CountingIds, HandClock
+from tests.builders import ALL_SCOPES, CountingIds, HandClock
 from tests.integration.channels.benches import WEBHOOK_SECRET
 from tests.leases import record_one
 from tests.published import Published
@@ -42,7 +41,7 @@ class Api:
     def __init__(self, flow: NotifyFlow, clock: HandClock) -> None:
         self.flow = flow
         self.clock = clock
-        _, key = flow.access().create("api", list(KeyScope), valid_for=None)
+        _, key = flow.access().create("api", ALL_SCOPES, valid_for=None)
         self.client = Published(flow.asgi(), key)
 
     def get(self, path: str, **query: Any) -> Any:
@@ -250,7 +249,7 @@ def test_an_idempotency_key_expires_after_a_day(api: Api):
 def test_idempotency_keys_belong_to_an_api_key(api: Api):
     body = {"key": "db-1", "title": "down", "recipients": [BEN]}
     api.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"})
-    _, api.client.key = api.flow.access().create("other", list(KeyScope), valid_for=None, namespace="api")
+    _, api.client.key = api.flow.access().create("other", ALL_SCOPES, valid_for=None, namespace="api")
     api.post("/v1/incidents", body | {"title": "up"}, 200, **{"Idempotency-Key": "k"})
 
 

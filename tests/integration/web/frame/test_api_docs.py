@@ -6,9 +6,9 @@ import shlex
 from pathlib import Path
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.settings import Settings
 from notifyflow.web.frame.problems import KINDS
+from tests.builders import ALL_SCOPES
 from tests.integration.test_docs import blocks
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.published import Published
@@ -23,7 +23,7 @@ def test_the_requests_of_the_how_to_work(sqlite_url: str):
     assert len(requests) == shell.count("curl") == 6
     (shown,) = blocks(DOCS / "how-to/use-the-api.rst", "json")
     with NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url}), bell=SilentBell()) as flow:
-        variables = {"URL": "", "KEY": flow.access().create("billing", list(KeyScope), valid_for=None)[1]}
+        variables = {"URL": "", "KEY": flow.access().create("billing", ALL_SCOPES, valid_for=None)[1]}
         client = Published(flow.asgi())
         for request in requests:
             method, path, headers, body = read_curl(re.sub(r"\$(\w+)", lambda name: variables[name[1]], request))
@@ -56,7 +56,7 @@ def read_curl(command: str) -> tuple[str, str, dict[str, str], str]:
 def test_the_problem_in_the_reference_is_returned(sqlite_url: str):
     (shown,) = blocks(REFERENCE, "json")
     with NotifyFlow(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url}), bell=SilentBell()) as flow:
-        client = Published(flow.asgi(), flow.access().create("billing", list(KeyScope), valid_for=None)[1])
+        client = Published(flow.asgi(), flow.access().create("billing", ALL_SCOPES, valid_for=None)[1])
         body = {"key": "db-1", "titel": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
         assert client.post("/v1/incidents", json=body).json() == json.loads(shown)
 

@@ -13,9 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from notifyflow import Incident, Recipient, Severity
 from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.metrics.families import FAMILIES
+from notifyflow.core.oncall.pings import Ping, Signal
+from notifyflow.core.oncall.watched_jobs import JobState
 from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.testing import Driver
-from notifyflow.web.metrics.exposition import GAUGES, LIST_READS
+from notifyflow.web.metrics.exposition import GAUGES, LIST_READS, MISSES
 from tests.asgi import Client
 
 DOCS = Path(__file__).parents[4] / "docs"
@@ -37,6 +39,10 @@ layers = [{ who = ["bob"], from = 2016-01-04T09:00:00, every = "1d", only = "Mon
 [schedules.legacy]
 timezone = "UTC"
 ical = "https://calendar.example.com/duty.ics"
+[heartbeats.backup]
+every = "1h"
+[heartbeats.export]
+every = "1h"
 """
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -155,12 +161,25 @@ def test_prometheus_accepts_what_is_shown(client: Client) -> None:
     promtool("check", "metrics", text=client.get("/metrics").text)
 
 
+def test_the_watched_jobs_are_counted_by_state_and_each_has_its_last_success(driver: Driver, client: Client) -> None:
+    watch, now = driver.flow._service.watched_jobs, driver.clock.now()
+    watch.receive("backup", Ping(signal=Signal.SUCCESS, at=now), "GET")
+    watch.receive("export", Ping(signal=Signal.FAIL, at=now), "GET")
+    watch.sweep()
+    found = samples(client.get("/metrics").text)
+    states = {state: value(found, "notifyflow_heartbeats", state=state) for state in JobState}
+    assert {state: count for state, count in states.items() if count} == {"up": 1, "failed": 1}
+    for name, figures in {"backup": (1, now.timestamp(), 0), "export": (0, 0, 1)}.items():
+        names = ("up", "success_timestamp_seconds", "misses_total")
+        assert tuple(value(found, f"notifyflow_heartbeat_{each}", heartbeat=name) for each in names) == figures
+
+
 def test_openmetrics_is_shown_to_those_who_accept_it(client: Client) -> None:
     plain = client.get("/metrics")
     assert plain.headers["content-type"].startswith("text/plain; version=")
     response = client.request("GET", "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-    assert {family.name for family in read_openmetrics(response.text)} == {*FAMILIES, *GAUGES, LIST_READS.name}
+    assert {family.name for family in read_openmetrics(response.text)} == {*FAMILIES, *GAUGES, LIST_READS.name, MISSES.name}
 
 
 def test_only_listed_hosts_and_keys_for_the_metrics_are_admitted(driver: Driver) -> None:
@@ -169,7 +188,9 @@ def test_only_listed_hosts_and_keys_for_the_metrics_are_admitted(driver: Driver)
     assert listed.get("/metrics").status_code == 200
     assert other.get("/metrics").status_code == odd.get("/metrics").status_code == 401
     for scope in KeyScope:
-        key = driver.flow.access().create("prometheus", [scope], valid_for=None)[1]
+        key = driver.flow.access().create(
+            "prometheus", [scope], valid_for=None, heartbeat="backup" if scope is KeyScope.PING else None
+        )[1]
         response = other.request("GET", "/metrics", headers={"authorization": f"Bearer {key}"})
         assert response.status_code == (200 if scope is KeyScope.METRICS else 403)
     forged = {"x-forwarded-for": "10.1.2.3", "forwarded": "for=10.1.2.3"}
@@ -180,7 +201,7 @@ def test_the_reference_lists_every_metric_with_its_labels() -> None:
     page = (DOCS / "how-to/monitor.rst").read_text(encoding="utf-8")
     rows = re.findall(r"^   \* - ``(notifyflow_\w+)``\n     -(.*)\n", page, re.MULTILINE)
     listed = {name: tuple(re.findall(r"``(\w+)``", labels)) for name, labels in rows}
-    families = (*FAMILIES.values(), LIST_READS)
+    families = (*FAMILIES.values(), LIST_READS, MISSES)
     shown = {each.name if each.bounds_s else f"{each.name}_total": each.labels for each in families}
     assert listed == shown | {name: labels for name, (_, labels) in GAUGES.items()}
 

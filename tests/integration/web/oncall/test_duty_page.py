@@ -239,7 +239,7 @@ def test_what_cannot_be_done_is_said_beside_what_was_typed(system: System) -> No
         refused = browser.send("/oncall", **form)
         assert refused.status_code == 422, form
         assert said in refused.text, form
-        assert '<ul class="fault" role="alert">' in refused.text
+        assert '<div role="alert"><ul class="fault">' in refused.text
         assert "<b>" not in refused.text
         assert ("open>" in refused.text) == (form.get("schedule") == "primary"), form
         assert 'id="live"' not in refused.text

@@ -1,11 +1,13 @@
 import io
+import re
 from dataclasses import replace
+from datetime import timedelta
 
 from rich.console import Console
 
 from notifyflow.cli.frame.progress import watch
 from notifyflow.core.delivery.facts import Transition
-from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.insight.views import IncidentSilence, IncidentStatus
 from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 
 
@@ -43,6 +45,13 @@ def test_without_a_terminal_each_transition_is_one_line():
         "Ada: escalation did → REACHED",
         "incident did → ACKNOWLEDGED",
     ]
+
+
+def test_that_the_incident_is_silenced_is_one_line():
+    silence = IncidentSilence(silence_id="s", began_at=AT, ended_at=AT + timedelta(hours=2), author="Grace", reason="upgrade")
+    _, text = watched(BEGUN, *[replace(BEGUN, silences=(silence,))] * 3)
+    assert re.fullmatch(r"[\d:]+ silenced by Grace until [\d:]+: upgrade", text.splitlines()[-1])
+    assert len(text.splitlines()) == 2
 
 
 def test_on_a_terminal_the_last_picture_stays():
