@@ -38,11 +38,11 @@ UNWRITABLE = (Damage.LINE, Damage.REFUSED, Damage.IGNORED, Damage.VERSION)
 def damaged(deps: Dependencies, machine: str, row_id: str, damage: Damage) -> Iterator[None]:
     """Damage a row; mend it at the end of the block."""
     mends: list[str] = []
-    _run(deps, lambda db: mends.extend(_damage(db, machine, row_id, damage)))
+    run(deps, lambda db: mends.extend(_damage(db, machine, row_id, damage)))
     try:
         yield
     finally:
-        _run(deps, lambda db: [execute(db, each) for each in mends])
+        run(deps, lambda db: [execute(db, each) for each in mends])
 
 
 def release_all(deps: Dependencies) -> None:
@@ -54,7 +54,7 @@ def release_all(deps: Dependencies) -> None:
     use_case.run(deps, body)
 
 
-def _run(deps: Dependencies, work: Callable[[Database], object]) -> None:
+def run(deps: Dependencies, work: Callable[[Database], object]) -> None:
     deps.transactions.run(lambda ledger: work(ledger._unit.db) and None)
 
 

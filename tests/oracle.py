@@ -243,6 +243,10 @@ def has_all_failed(context: DecisionContext, now: datetime) -> bool:
 
 
 def _leads_somewhere(context: DecisionContext) -> bool:
+    """Return whether a tier is left that pages the recipient; after the last round of a series, none is."""
+    repeat = context.escalation.policy.repeat
+    if repeat is not None and context.escalation.repetition > repeat.rounds:
+        return False
     return any(_pages(context, tier) for tier in context.escalation.policy.tiers[context.escalation.tier :])
 
 
@@ -254,7 +258,7 @@ def _pages(context: DecisionContext, tier: Tier) -> bool:
 def _began(row, now: datetime) -> datetime:  # type: ignore[no-untyped-def]
     if row.ended_at is not None:
         return row.ended_at
-    calls = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"]
+    calls = [attempt for attempt in row.attempts if attempt.state not in ("NOT_SENT", "RUNNING")]
     return calls[-1].started_at if calls else now
 
 

@@ -11,16 +11,27 @@ from functools import partial
 from multiprocessing import Pool
 
 from tests.simulation.calm import simulate_calm
+from tests.simulation.clock_changes import simulate_clock_changes
 from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage
 from tests.simulation.explorer.explore import explore
 from tests.simulation.explorer.oracle import EXEMPTIONS
+from tests.simulation.heartbeats import simulate_heartbeats
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.pressure import simulate_pressure
 from tests.simulation.scenario import RunResult, simulate
+from tests.simulation.silences import simulate_silences
 
 SEEDS, STORIES = 200, 2_000
-WORLDS = {"calm": simulate_calm, "crash_loops": simulate_crash_loop, "damage": simulate_damage, "pressure": simulate_pressure}
+WORLDS = {
+    "calm": simulate_calm,
+    "crash_loops": simulate_crash_loop,
+    "damage": simulate_damage,
+    "pressure": simulate_pressure,
+    "heartbeats": simulate_heartbeats,
+    "silences": simulate_silences,
+    "clock_changes": simulate_clock_changes,
+}
 REPLAY = "scripts/simulate --seed {seed} --trace"
 
 
@@ -35,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--crash-loops", action="store_true", help="run worlds in which no worker lives for long")
     parser.add_argument("--damage", action="store_true", help="run worlds in which single rows are damaged")
     parser.add_argument("--pressure", action="store_true", help="run worlds in which others are in the way for a while")
+    parser.add_argument(
+        "--heartbeats", action="store_true", help="run worlds in which jobs ping; with --explore: stories of jobs"
+    )
+    parser.add_argument("--clock-changes", action="store_true", help="run worlds of jobs in which the clocks of zones change")
+    parser.add_argument(
+        "--silences", action="store_true", help="run worlds in which people silence incidents; with --explore: such stories"
+    )
     parser.add_argument("--mutants", action="store_true", help="show the seed that catches each mutant")
     parser.add_argument("--explore", action="store_true", help="play stories, and look for phones that stayed silent")
     options = parser.parse_args(arguments)
@@ -80,14 +98,15 @@ def _many(results: Iterable[RunResult], count: int) -> int:
 
 
 def _explore(options: argparse.Namespace) -> int:
+    play = partial(explore, is_of_job=options.heartbeats, is_silenced=options.silences)
     if options.seed is not None:
-        found = explore(options.seed)
+        found = play(options.seed)
         print(found)
         return 1 if found.verdict.faults else 0
     began, failed, demands, simulated_s, exempt = time.monotonic(), 0, 0, 0.0, Counter(dict.fromkeys(EXEMPTIONS, 0))
     seeds = range(options.first, options.first + (options.seeds or STORIES))
     with Pool(options.jobs) as pool:
-        for number, found in enumerate(pool.imap(explore, seeds, chunksize=4), start=1):
+        for number, found in enumerate(pool.imap(play, seeds, chunksize=4), start=1):
             demands += found.verdict.demands
             simulated_s += found.seen.until_s
             exempt.update(found.exempt)

@@ -68,9 +68,11 @@ class Beats:
 
     Attributes:
         are_rows_sound: Whether no row is damaged on purpose; those that are set aside wait for as long as it takes.
+        are_times_judged: Whether it judges when pages leave; silences have an oracle of their own.
     """
 
     are_rows_sound = True
+    are_times_judged = True
 
     def __init__(
         self,
@@ -218,7 +220,7 @@ class Beats:
 
     def _check_waits(self, pages: Sequence[Page]) -> None:
         """Require that no first attempt has waited longer than its rule, where clocks agree and nothing kept workers from it."""
-        if self._world.widest_skew_s or not self.are_rows_sound:
+        if self._world.widest_skew_s or not (self.are_rows_sound and self.are_times_judged):
             return
         for each in pages:
             known = self._left[each.id]
@@ -243,7 +245,7 @@ class Beats:
 
     def _check_departures(self, pages: Sequence[Page], session: Session) -> None:
         """Require that in a storm, first attempts leave with one whose hold is over or has to be, where clocks agree."""
-        if self._world.widest_skew_s or self._storms.is_off(self._world.task.process):
+        if self._world.widest_skew_s or self._storms.is_off(self._world.task.process) or not self.are_times_judged:
             return
         now_s = self._world.now_s
         for lane in {each.lane for each in pages if each.channel in _BEAT_S}:

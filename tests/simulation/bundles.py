@@ -21,6 +21,10 @@ _CARRIED = """
     LEFT JOIN notifyflow_contact c ON c.incident_id = e.incident_id AND c.recipient_id = e.recipient_id
     WHERE COALESCE(a.sent_with, a.id) = ? ORDER BY COALESCE(a.position, 0), a.id
 """
+_ARE_RELEASED = """
+    SELECT 1 FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
+    WHERE COALESCE(a.sent_with, a.id) = ? GROUP BY n.channel HAVING MIN(n.has_been_silenced)
+"""
 _REPORTED = """
     SELECT a.id, a.result, r.result FROM notifyflow_attempt a JOIN notifyflow_receipt r ON r.matched_attempt_id = a.sent_with
     JOIN notifyflow_notification n ON n.id = a.notification_id
@@ -59,7 +63,7 @@ class Bundles:
             if channel != _CALLING and len(carried) > 1:
                 is_off = self._storms.is_off(self._world.task.process)
                 is_off |= any(is_apart(self._database, each[10]) for each in carried)
-                require(not is_off, f"{what}, and bundling is off")
+                require(not is_off or self._database.look(_ARE_RELEASED, call), f"{what}, and bundling is off")
             require(len(carried) <= _MOST, f"{what}, more than one message may")
             positions = [each[8] for each in carried]
             require(positions == ([None] if len(carried) == 1 else [*range(len(carried))]), f"{what} at {positions}")

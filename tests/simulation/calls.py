@@ -140,4 +140,5 @@ class Calls:
         ((state, result),) = self._database.look(_STATE, call.attempt_id)
         if state == AttemptState.NOT_SENT:
             return True
-        return state != AttemptState.RUNNING and result is not None and Result(result) in _OVER
+        is_running = state == AttemptState.RUNNING  # its end may be reported before the request is answered; a key ends nothing
+        return result is not None and Result(result) in _OVER and not (is_running and result == Result.DELIVERED)

@@ -110,13 +110,18 @@ class Covers:
             require(was_too_old, f"11: {line['row_id'][-4:]} expires while it is paused")
 
     def _require(self, escalation_id: str, line: dict[str, Any], wait: timedelta, what: str) -> None:
-        """Require that a wait since the round's start is over, not counting paused time."""
+        """Require that a wait since the round's start is over, not counting paused time.
+
+        In a series, a round that a higher severity starts may go on with the clock of the round before: the wait counts from the
+        incident's opening.
+        """
         escalation = self._escalation(escalation_id)
-        since_s, now_s = (at.timestamp() - START.timestamp() for at in (escalation.started_at, line["at"]))
+        carried_s = earlier(self._database, escalation.incident_id).total_seconds()
+        began_at = self._opened_at(escalation.incident_id) if carried_s else escalation.started_at
+        since_s, now_s = (at.timestamp() - START.timestamp() for at in (began_at, line["at"]))
         is_urgent = escalation.severity is Severity.CRITICAL
         paused_s = self.covered_s(since_s, now_s, escalation.incident_id, is_urgent=is_urgent)
         leeway_s = _LEEWAY_S + 2 * self._world.widest_skew_s
-        carried_s = earlier(self._database, escalation.incident_id).total_seconds()
         is_over = now_s - since_s - paused_s + carried_s >= wait.total_seconds() - leeway_s
         require(is_over, f"11: {escalation_id[-4:]} {what} after {now_s - since_s:.0f} s, {paused_s:.0f} of them paused")
 
@@ -147,6 +152,10 @@ class Covers:
             if ended_s > began_s:
                 paused_s, reached_s = paused_s + ended_s - began_s, ended_s
         return paused_s
+
+    def _opened_at(self, incident_id: str) -> datetime:
+        ((opened_at,),) = self._database.look("SELECT opened_at FROM notifyflow_incident WHERE id = ?", incident_id)
+        return datetime.fromisoformat(opened_at)
 
     def _escalation(self, escalation_id: str) -> Any:
         return self._database.read(lambda db: Escalations(UnitOfWork(db)).get(escalation_id))

@@ -36,6 +36,8 @@ _GROUP = "group"
 _GROUP_AT_S = 150.0  # so that its row is not tried again when the others are
 _STOPS = {"refused": "RAISE(ABORT, 'damaged')", "ignored": "RAISE(IGNORE)"}
 _DAMAGED = ("refused", "ignored", "version", "word", "instant")
+_PACES = {"outage": "began_at", "provider_health": "throttled_until"}
+"""The rows that only set a pace, with a column of each."""
 
 
 class DamagedRows(Scenario):
@@ -81,6 +83,8 @@ class DamagedRows(Scenario):
         self._people(_GROUP_AT_S, partial(self._notify_group, machine, kind))
         self._people(_GROUP_AT_S + chance.uniform(0.2, 200), self._take)
         self._people(_LASTS_S, self._mend)
+        for table, column in _PACES.items():
+            self._people(chance.uniform(5, 600), partial(self._damage_pace, table, column))
 
     def _is_settled(self) -> bool:
         return self._is_mended and super()._is_settled()
@@ -146,6 +150,15 @@ class DamagedRows(Scenario):
         damage, mend = changes[kind]
         self._run(f"UPDATE {table} SET {damage} {is_it}")
         self._mends.append(f"UPDATE {table} SET {mend} {is_it}")
+
+    def _damage_pace(self, table: str, column: str, deps: Dependencies) -> FollowUps:
+        """Damage all rows of a table; they are written anew."""
+        del deps
+        if self._is_damaged:
+            self.world.note(f"*** each {table} is damaged")
+            self._database.has_damage = True
+            self._run(f"UPDATE notifyflow_{table} SET {column} = '-infinity'")
+        return NOTHING
 
     def _mend(self, deps: Dependencies) -> FollowUps:
         for each in self._mends:

@@ -497,7 +497,7 @@ def _key(row: dict[str, Any]) -> str:
 def _widened(query: Any, more: int) -> tuple[Any, int | None]:
     """Return a query that finds so many more rows, and the limit it had; a statement's limit is its last value."""
     if isinstance(query, Run):
-        *values, last = query._values
+        *values, last = query._values or [None]
         return (query._statement(*values, last + more), last) if isinstance(last, int) else (query, None)
     return (query, None) if query._limit is None else (query.limit(query._limit + more), query._limit)
 

@@ -7,12 +7,14 @@ A mutant wraps or replaces one thing from outside; the product has no switches. 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from peewee import Select
 
+from notifyflow.app.clock_and_ids import DatabaseClock
 from notifyflow.app.composition import WIRING
 from notifyflow.core.delivery import (
     earlier_pages,
@@ -26,19 +28,32 @@ from notifyflow.core.delivery import (
     tier_rules,
 )
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
-from notifyflow.core.delivery.intervals import moved
-from notifyflow.core.delivery.model import REACHING, AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
+from notifyflow.core.delivery.intervals import Interval, moved
+from notifyflow.core.delivery.model import (
+    REACHING,
+    AttemptState,
+    Contact,
+    DeferralReason,
+    Incident,
+    NotificationState,
+    Result,
+    Severity,
+)
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Policy, Tier, Unacknowledged, timers
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight import next_events, timeline
 from notifyflow.core.insight.next_events import NextEvent
+from notifyflow.core.intake.integrations import inbound
 from notifyflow.core.limits import lanes, preferences, provider_health, quiet, slots
+from notifyflow.core.limits.silences import Matchers
 from notifyflow.core.messages.carried import CodedMessage
 from notifyflow.core.messages.content import Content
-from notifyflow.core.oncall import hand_overs
+from notifyflow.core.oncall import hand_overs, watched_jobs
 from notifyflow.core.oncall.hand_overs import HandOver
 from notifyflow.core.oncall.schedules import Override
+from notifyflow.core.oncall.timetables import Timetable
+from notifyflow.core.oncall.watched_jobs import Listening, WatchedJob
 from notifyflow.core.upkeep import forecast
 from notifyflow.core.upkeep.forecast import ChannelModel, Forecast, ProviderBehaviour
 from notifyflow.engine import deliver, recording, shared_claims
@@ -48,8 +63,11 @@ from notifyflow.engine.shared_claims import Batch
 from notifyflow.errors import CommitUnknown, Contended, Refused
 from notifyflow.pipeline.delivery import callback_paths, eligibility, endings, operations, outages, receive, record
 from notifyflow.pipeline.delivery.record import Recording
+from notifyflow.pipeline.delivery.silences import holds
+from notifyflow.pipeline.delivery.silences.holds import Covered
 from notifyflow.pipeline.limits import attempts
 from notifyflow.pipeline.limits import claim as claim_module
+from notifyflow.pipeline.limits import lanes as claimed_lanes
 from notifyflow.pipeline.limits.attempts import Candidate
 from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.transaction import set_aside as set_aside_rows
@@ -75,16 +93,20 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.oncall.hand_overs import HandOvers
 from notifyflow.storage.oncall.roster import RosterReads, StoredOverride
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import MODELS
 from notifyflow.storage.tables import AttemptRow, IncidentRow, NotificationRow
 from tests.simulation import web
 from tests.simulation.calm import simulate_calm
+from tests.simulation.clock_changes import simulate_clock_changes
 from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage
 from tests.simulation.database import Overriding, SimulatedUnitOfWork
 from tests.simulation.explorer.explore import tell
+from tests.simulation.heartbeats import simulate_heartbeats
 from tests.simulation.pressure import simulate_pressure
 from tests.simulation.scenario import RunResult, Variant, simulate
+from tests.simulation.silences import simulate_silences
 
 _NO_RUNNING_INDEX = ("UNIQUE INDEX notifyflow_attempt_running", "INDEX notifyflow_attempt_running")
 _NO_NUMBER = (",\n        UNIQUE (notification_id, number)", "")
@@ -180,8 +202,13 @@ class ForgottenQuarantine(Overriding, Intervals):
 
 
 class NoPauses(Overriding, Intervals):
-    def pauses(self, **arguments: Any) -> Any:
-        return ()
+    def holds(self, **arguments: Any) -> Any:
+        return (), super().holds(**arguments)[1]
+
+
+class NoReleaseAtAnEarlyEnd(Overriding, Notifications):
+    def free_from(self, silence_id: str, *, now: datetime) -> None:
+        """Let what was held wait for the planned end."""
 
 
 class OneByOne(Overriding, Work):
@@ -608,6 +635,23 @@ def _as_if_never_made(stored: StoredOverride) -> Override:
     return made if stored.cancelled_at is None else replace(made, ends_at=made.begins_at)
 
 
+_match, _until, _begin_each = Matchers.match, Covered.until, claim_module.begin_all
+
+
+def _match_any_severity(matchers: Matchers, content: Incident) -> bool:
+    return _match(matchers, replace(content, severity=Severity.INFO))
+
+
+def _until_where_held(covered: Covered, row: NotificationFacts) -> datetime | None:
+    until = _until(covered, row)
+    return None if row.incident_id in covered.unheld else until
+
+
+def _drop_a_released_page(tx: Transaction, group: Sequence[Candidate], *given: Any, **named: Any) -> Claimed:
+    are_released = len(group) > 1 and all(each.row.has_been_silenced for each in group)
+    return _begin_each(tx, group[:-1] if are_released else group, *given, **named)
+
+
 def _blame_pairs(running: Any, parts: SetParts[int], part: SetPart[int]) -> None:
     """Blame two neighbours instead of halving them."""
     known = len(parts._left)
@@ -645,6 +689,30 @@ class NoSecondTry(Overriding, SetAsides):
     def release(self, row_ids: Collection[str]) -> Sequence[SetAside]:
         del row_ids
         return ()
+
+
+_deadline = watched_jobs._deadline
+
+
+def _await_the_run(job: WatchedJob) -> Interval:
+    """Let a job that has said that it starts be as late as its run may be."""
+    starts = map(datetime.fromisoformat, job.runs.values())
+    runs = [Interval(began_at=at, ended_at=at + job.timetable.grace) for at in starts]
+    return max([_deadline(replace(job, runs={})), *runs], key=lambda each: each.ended_at)
+
+
+_after = Timetable.after
+
+
+def _after_in_utc(timetable: Timetable, at: datetime) -> datetime:
+    return _after(replace(timetable, timezone="UTC"), at)
+
+
+def _after_twice(timetable: Timetable, at: datetime) -> datetime:
+    """Let a time of day count twice where clocks show it twice."""
+    found, last = _after(timetable, at), _after(timetable, at - timedelta(hours=3))
+    again = last.astimezone(ZoneInfo(timetable.timezone)).replace(fold=1).astimezone(UTC)
+    return again if at < again < found else found
 
 
 @dataclass(frozen=True)
@@ -685,7 +753,7 @@ MUTANTS = (
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
     Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=102),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=4),
-    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=3),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=24),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
@@ -693,7 +761,7 @@ MUTANTS = (
     ),
     Mutant("a record in doubt that reports nothing", swap=_silent_after_doubt, known=9),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=7),
+    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=28),
     Mutant(
         "escalation without the UNIQUE constraint",
         Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,), without=(_NO_TIER,)),
@@ -795,12 +863,12 @@ MUTANTS = (
     Mutant(
         "owed rings that nobody gives back",
         swap=lambda: swapped(deliver.Deliverer, "pay_back", lambda deliverer: None),
-        known=2,
+        known=1,
     ),
     Mutant(
         "a ring that is lost while its row is locked",
         swap=lambda: swapped(shared_claims, "claim", _forget_locked),
-        known=83,
+        known=1002,
         world=simulate_calm,
     ),
     Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=455),
@@ -811,7 +879,7 @@ MUTANTS = (
         known=9,
     ),
     Mutant(
-        "outcomes that are reported before their commit", swap=lambda: swapped(GroupCommit, "wait_for", _report_at_once), known=48
+        "outcomes that are reported before their commit", swap=lambda: swapped(GroupCommit, "wait_for", _report_at_once), known=3
     ),
     Mutant(
         "overdue receipts that raise no suspicion",
@@ -856,11 +924,11 @@ MUTANTS = (
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
         known=110,
     ),
-    Mutant("an attempt that two threads are assigned", swap=lambda: swapped(shared_claims, "_assign", _assign_to_all), known=170),
+    Mutant("an attempt that two threads are assigned", swap=lambda: swapped(shared_claims, "_assign", _assign_to_all), known=53),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
-        known=72,
+        known=68,
     ),
     Mutant(
         "a failure that waits for a round of notices",
@@ -975,7 +1043,7 @@ MUTANTS = (
     ),
     Mutant(
         "flapping that is looked for only when something happens",
-        swap=lambda: swapped(series, "look_at", lambda incident, now: None),
+        swap=lambda: swapped(series, "look_at", lambda incident, now, silenced: None),
         known=2199,
         world=tell,
     ),
@@ -990,6 +1058,49 @@ MUTANTS = (
         swap=lambda: swapped(page_rules, "is_lost", lambda context, row: row.state is NotificationState.FAILED),
         known=2163,
         world=tell,
+    ),
+    Mutant(
+        "a silence of everything",
+        swap=lambda: swapped(Matchers, "match", lambda own, content: True),
+        known=1,
+        world=simulate_silences,
+    ),
+    Mutant(
+        "a silence whose early end releases nothing", Variant(parts=(NoReleaseAtAnEarlyEnd,)), known=23, world=simulate_silences
+    ),
+    Mutant(
+        "a silence that ignores a rise",
+        swap=lambda: swapped(Matchers, "match", _match_any_severity),
+        known=1,
+        world=simulate_silences,
+    ),
+    Mutant(
+        "a page of an incident that no silence holds yet",
+        swap=lambda: swapped(Covered, "until", _until_where_held),
+        world=simulate_silences,
+    ),
+    Mutant(
+        "a released message that drops a page",
+        swap=lambda: swapped(claim_module, "begin_all", _drop_a_released_page),
+        world=simulate_silences,
+    ),
+    Mutant(
+        "claims that share what a silence has released",
+        swap=lambda: swapped(claimed_lanes, "_gather_released", lambda *given: None),
+        known=37,
+        world=simulate_silences,
+    ),
+    Mutant(
+        "a page that nobody has claimed when a silence ends leaves by itself",
+        swap=lambda: swapped(Covered, "is_leaving", lambda covered, row: False),
+        known=67,
+        world=simulate_silences,
+    ),
+    Mutant(
+        "a page again that releases no silenced incident",
+        swap=lambda: swapped(holds, "release_all", lambda tx, incident: None),
+        known=73,
+        world=simulate_silences,
     ),
     Mutant(
         "halving that stops at two neighbours",
@@ -1016,6 +1127,12 @@ MUTANTS = (
         world=simulate_damage,
     ),
     Mutant(
+        "a damaged row that only sets a pace is left as it is",
+        swap=lambda: swapped(Repository, "_to_write_anew", lambda repository, table: ()),
+        known=1,
+        world=simulate_damage,
+    ),
+    Mutant(
         "sets that are not halved for the locks of others",
         swap=_without_halving,
         known=1,
@@ -1025,6 +1142,48 @@ MUTANTS = (
         "sets that never grow again",
         swap=lambda: swapped(Pressure, "passed", lambda pressure, use_case, count: None),
         world=simulate_pressure,
+    ),
+    Mutant(
+        "a start that puts a deadline off",
+        swap=lambda: swapped(watched_jobs, "_deadline", _await_the_run),
+        world=simulate_heartbeats,
+    ),
+    Mutant(
+        "an outage that counts as a miss",
+        swap=lambda: swapped(Listening, "absence", lambda listening, window, now: None),
+        world=simulate_heartbeats,
+    ),
+    Mutant(
+        "a miss that is told before it is known who listened",
+        swap=lambda: swapped(Listening, "is_known", lambda listening, at, now: True),
+        known=36,
+        world=simulate_heartbeats,
+    ),
+    Mutant(
+        "a removed job that stays",
+        swap=lambda: swapped(watched_jobs, "remove", lambda job, *, now: job),
+        world=simulate_heartbeats,
+    ),
+    Mutant(
+        "a job's incident that an ingest key resolves",
+        swap=lambda: swapped(inbound, "_key", lambda integration, key: key),
+        world=simulate_heartbeats,
+    ),
+    Mutant(
+        "cron times in UTC",
+        swap=lambda: swapped(Timetable, "after", _after_in_utc),
+        world=simulate_clock_changes,
+    ),
+    Mutant(
+        "a time of day that counts twice when clocks go back",
+        swap=lambda: swapped(Timetable, "after", _after_twice),
+        known=4,
+        world=simulate_clock_changes,
+    ),
+    Mutant(
+        "a process that uses its own clock",
+        swap=lambda: swapped(DatabaseClock, "now", lambda clock: clock._system_now()),
+        world=simulate_clock_changes,
     ),
 )
 

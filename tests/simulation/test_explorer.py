@@ -1,11 +1,18 @@
 """The explorer: its oracle sees silence where it is, and nowhere else, and a story that fails is shrunk."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
+from notifyflow.pipeline.delivery.silences import holds
+from notifyflow.pipeline.delivery.silences.holds import Covered
+from notifyflow.storage.delivery.notifications import Notifications
 from tests.simulation.explorer import explore, oracle
 from tests.simulation.explorer.oracle import Fault, Verdict, judge
 from tests.simulation.explorer.stage import Firing, Seen, Sent
@@ -13,6 +20,8 @@ from tests.simulation.explorer.story import Acknowledges, Act, Flaps, Moves, Pau
 
 pytestmark = pytest.mark.timeout(3600)  # a story ends by its own clock: how long it takes is up to what else the machine does
 STORIES, CHUNK = 100, 20
+JOB_STORIES = 5
+SILENCED_STORIES = 3
 MINUTE_S = 60.0
 UNTIL_S = 240 * MINUTE_S
 OPEN = Flaps(0.0, 0.0, 0.0, 1, stays_open=True)
@@ -117,6 +126,41 @@ def test_an_exemption_is_counted_and_is_no_fault() -> None:
 def test_no_phone_stays_silent(first: int) -> None:
     failed = [found for seed in range(first, first + CHUNK) if (found := explore.explore(seed)).verdict.faults]
     assert not failed, "\n".join(map(str, failed))
+
+
+def test_no_phone_stays_silent_about_a_job_that_fails() -> None:
+    played = [explore.explore(seed, is_of_job=True) for seed in range(JOB_STORIES)]
+    assert not [str(found) for found in played if found.verdict.faults]
+    assert all(found.seen.firings for found in played)
+
+
+def test_nothing_leaves_under_a_silence_and_nothing_is_lost_after_it() -> None:
+    played = [explore.explore(seed, is_silenced=True) for seed in range(SILENCED_STORIES)]
+    assert not [str(found) for found in played if found.verdict.faults]
+    assert any(found.seen.paused_intervals for found in played)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "swap", "seed", "wanted"),
+    [
+        (Covered, "until", lambda self, row: None, 0, "a page began under a silence"),
+        (Notifications, "free_from", lambda self, silence_id, now: None, 0, "a page waited"),
+        (holds, "release_all", lambda tx, incident: None, 12, "a page waited"),
+    ],
+)
+def test_a_product_that_errs_about_silences_is_caught(
+    owner: object, name: str, swap: object, seed: int, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, name, swap)
+    found = explore.explore(seed, is_silenced=True, is_shrinking=False)
+    assert found.verdict.faults[0].kind.startswith(wanted)
+    assert "somebody silences" in str(found)
+
+
+def test_stories_leave_no_file_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.simulation", "--explore", "--seeds", "2", "--jobs", "2"]
+    subprocess.run(command, check=True, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.DEVNULL)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_story_is_the_same_whenever_it_is_drawn_and_played() -> None:

@@ -8,12 +8,15 @@ import pytest
 from notifyflow.core.delivery import lifecycle
 from tests.simulation.__main__ import explain
 from tests.simulation.calm import simulate_calm
+from tests.simulation.clock_changes import simulate_clock_changes
 from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage
 from tests.simulation.database import SimulatedUnitOfWork
+from tests.simulation.heartbeats import simulate_heartbeats
 from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant, swapped
 from tests.simulation.pressure import simulate_pressure
 from tests.simulation.scenario import Variant, simulate
+from tests.simulation.silences import simulate_silences
 
 pytestmark = pytest.mark.timeout(3600)  # steps bound a world: how long it takes is up to what else the machine does
 SEEDS = 200
@@ -23,6 +26,9 @@ CHUNK = 20
 LOOP_SEEDS = 10
 DAMAGED_SEEDS = 10
 PRESSED_SEEDS = 5
+WATCHING_SEEDS = 3
+CHANGING_SEEDS = 3
+SILENCED_SEEDS = 8
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -52,6 +58,21 @@ def test_nobody_waits_for_long_while_others_are_in_the_way() -> None:
     assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
 
 
+def test_no_miss_is_told_that_was_none_and_none_is_left_out() -> None:
+    failed = [result for seed in range(WATCHING_SEEDS) if (result := simulate_heartbeats(seed)).violation]
+    assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
+
+
+def test_no_miss_is_told_that_was_none_where_clocks_change_and_processes_have_their_own() -> None:
+    failed = [result for seed in range(CHANGING_SEEDS) if (result := simulate_clock_changes(seed)).violation]
+    assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
+
+
+def test_silences_let_nothing_through_and_lose_nothing() -> None:
+    failed = [result for seed in range(SILENCED_SEEDS) if (result := simulate_silences(seed)).violation]
+    assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
+
+
 def test_the_same_seed_tells_the_same_story() -> None:
     once, again = simulate(7), simulate(7)
     assert once.trace == again.trace
@@ -60,7 +81,9 @@ def test_the_same_seed_tells_the_same_story() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_wrong_product_is_caught(mutant: Mutant) -> None:
-    assert mutant.catch(range(SEEDS)), f"no seed below {SEEDS} catches: {mutant.name}"
+    caught = mutant.catch(range(SEEDS))
+    assert caught, f"no seed below {SEEDS} catches: {mutant.name}"
+    assert caught.seed == mutant.known, f"seed {mutant.known} catches it no more; name {caught.seed}, on the page, too"
 
 
 def test_the_page_names_every_mutant_and_the_seed_that_catches_it() -> None:

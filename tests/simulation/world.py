@@ -179,10 +179,10 @@ class World:
         moved_at_step: The step that moved a row last.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, begins_s: float = 0.0) -> None:
         self.seed = seed
         self.random = random.Random(seed)
-        self.now_s = 0.0
+        self.now_s = begins_s  # since START
         self.odds: dict[str, float] = {}
         self.steps = 0
         self.moved_at_step = 0

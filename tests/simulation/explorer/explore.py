@@ -1,10 +1,12 @@
 """Plays stories, judges them, and shrinks those that fail."""
 
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.simulation.explorer import oracle
+from tests.simulation.explorer.heartbeats import JobStage
 from tests.simulation.explorer.oracle import Fault, Verdict
+from tests.simulation.explorer.silences import SilencedStage, silenced
 from tests.simulation.explorer.stage import Seen, Stage, opened
 from tests.simulation.explorer.story import Story, draw, minute, shorter
 from tests.simulation.scenario import RunResult, Variant
@@ -44,7 +46,7 @@ class Explored:
 def play(story: Story) -> Explored:
     """Play a story, and judge it."""
     with opened() as store:
-        stage = Stage(store, story)
+        stage = _stage(story)(store, story)
         try:
             seen = stage.play(oracle.longest_s(story))
         except Exception as error:  # noqa: BLE001 - whatever the product raises where it should not
@@ -56,9 +58,16 @@ def play(story: Story) -> Explored:
     return Explored(story=story, verdict=verdict, seen=seen, exempt=dict(verdict.exempt))
 
 
-def explore(seed: int, *, is_shrinking: bool = True) -> Explored:
+def _stage(story: Story) -> type[Stage]:
+    if story.is_of_job:
+        return JobStage
+    return SilencedStage if story.is_silenced else Stage
+
+
+def explore(seed: int, *, is_shrinking: bool = True, is_of_job: bool = False, is_silenced: bool = False) -> Explored:
     """Draw, play and judge a story, and shrink it if it fails."""
-    found = play(draw(seed))
+    story = replace(draw(seed), is_of_job=is_of_job)
+    found = play(silenced(story) if is_silenced else story)
     return shrink(found) if found.verdict.faults and is_shrinking else found
 
 

@@ -5,7 +5,8 @@ Other alerts of a storm change nothing of it, but that beats hold the alert up b
 Where nothing arrived, each way that could ring was tried no later than by the policy's own latest time on a healthy system, plus
 15 minutes of outages, or a person acknowledged; else a page of operations was accepted within 20 minutes. Under timers it is so
 where something arrived, too. Where nothing arrived at all, operations was told within 20 minutes after the last way was tried.
-Of an alert that comes and goes, and fired for half an hour in all, operations was told as well.
+Of an alert that comes and goes, and fired for half an hour in all, operations was told as well. A silence counts as a pause; no
+page begins under it, and none waits for one that does not cover it.
 """
 
 from collections import Counter
@@ -17,6 +18,7 @@ from itertools import pairwise
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.policy import Failed, Policy, RetrySchedule, Tier, Unacknowledged
 from tests.builders import KEY, REPORTING
+from tests.simulation.explorer.silences import Silences
 from tests.simulation.explorer.stage import ADDRESSES_OF_ADA, Firing, Seen
 from tests.simulation.explorer.story import RINGING, Flaps, Lives, Pauses, Response, Storms, Story, minute
 
@@ -128,7 +130,7 @@ class Need:
 
 def judge(story: Story, seen: Seen) -> Verdict:
     """Judge what was seen of a story."""
-    verdict = Verdict()
+    verdict = Verdict([Fault(words, f"{words} {minute(at_s).strip()}") for words, at_s in seen.amiss])
     for need in _needs(seen):
         _judge_ways(story, seen, need, verdict)
         _judge_told(story, seen, need, verdict)
@@ -143,6 +145,7 @@ def longest_s(story: Story) -> float:
     last_s = max(act.at_s + (act.times * (act.on_s + act.off_s) if isinstance(act, Flaps) else 0.0) for act in story.acts)
     known = [each for each in (*_latest(story, by_failures=True).values(), _over(story), _FLAPPING_S) if each < NEVER_S]
     paused_s = sum(act.span_s for act in story.acts if isinstance(act, Pauses) and not act.channel)
+    paused_s += sum(act.delay_s + act.span_s for act in story.acts if isinstance(act, Silences))
     return last_s + max(known, default=0.0) + paused_s + _NEXT_ROUND_S + _OUTAGE_S + _TELL_S + 300.0
 
 

@@ -4,15 +4,14 @@ The web service always runs; workers sweep, claim, send and record while they li
 """
 
 import heapq
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import (
@@ -53,6 +52,7 @@ from tests.simulation.explorer.story import (
     Story,
 )
 
+_FOLDER = "notifyflow-explorer-"
 _SWEEPS_EVERY_S = 1.0
 _YOUNG_S = 10.0
 _LONGEST_SLEEP_S = 50.0
@@ -110,7 +110,8 @@ class Seen:
         sent: What the providers saw, in order.
         arrived: When something arrived at Ada: a phone reported it, a key was pressed, or mail or chat was accepted.
         moved_s: When Ada got her new number; None before.
-        paused_intervals: When everything was paused, from and until.
+        paused_intervals: When everything was paused or the alert was silenced, from and until.
+        amiss: What a silence did wrong, and when.
         away: When no worker lived, from and until.
         until_s: When the story ends.
     """
@@ -120,6 +121,7 @@ class Seen:
     arrived: list[float] = field(default_factory=list)
     moved_s: float | None = None
     paused_intervals: list[tuple[float, float]] = field(default_factory=list)
+    amiss: list[tuple[str, float]] = field(default_factory=list)
     away: list[tuple[float, float]] = field(default_factory=list)
     until_s: float = 0.0
 
@@ -368,23 +370,21 @@ def _provider(channel: str) -> str:
 
 
 @cache
-def _template() -> Path:
-    path = Path(mkdtemp(prefix="notifyflow-explorer-")) / "template.db"
-    store = Store(f"sqlite:///{path}")
-    store.upgrade()
-    store.close()
-    return path
+def _template() -> bytes:
+    """Return an empty database with our tables."""
+    with TemporaryDirectory(prefix=_FOLDER) as folder:
+        path = Path(folder) / "template.db"
+        store = Store(f"sqlite:///{path}")
+        store.upgrade()
+        store.close()
+        return path.read_bytes()
 
 
 @contextmanager
 def opened() -> Iterator[Store]:
-    """Open an empty database of this process."""
-    template = _template()
-    path = Path(shutil.copy(template, template.parent / "story.db"))
-    store = Store(f"sqlite:///{path}")
-    try:
-        yield store
-    finally:
-        store.close()
-        for each in template.parent.glob("story.db*"):
-            each.unlink()
+    """Open an empty database, which is deleted afterwards."""
+    with TemporaryDirectory(prefix=_FOLDER) as folder:
+        path = Path(folder) / "story.db"
+        path.write_bytes(_template())
+        with closing(Store(f"sqlite:///{path}")) as store:
+            yield store

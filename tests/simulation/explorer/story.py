@@ -166,6 +166,8 @@ class Story:
         responses: What each channel's provider does with one attempt after the other; the last goes on.
         limits: How many messages a minute each channel's provider takes, where it is few.
         acts: What happens.
+        is_of_job: Whether the alert is a watched job that fails and succeeds.
+        is_silenced: Whether somebody silences the alert.
     """
 
     seed: int
@@ -177,6 +179,8 @@ class Story:
     responses: dict[str, tuple[Response, ...]]
     limits: dict[str, int]
     acts: tuple[Act, ...]
+    is_of_job: bool = False
+    is_silenced: bool = False
 
     def __str__(self) -> str:
         """Tell it."""
@@ -314,7 +318,8 @@ def _calmer(act: Act) -> Iterator[Act]:
 
 def _lines(story: Story) -> Iterator[str]:
     policy = story.policy
-    yield f"Story {story.seed}: Ada is paged by {policy.name!r}, and has {listed(list(story.ways))}."
+    alert = " about a job that fails and succeeds" if story.is_of_job else ""
+    yield f"Story {story.seed}: Ada is paged by {policy.name!r}{alert}, and has {listed(list(story.ways))}."
     if policy.name == "drawn":
         yield from (f"  {_tier(tier)}" for tier in policy.tiers)
         if policy.repeat:
