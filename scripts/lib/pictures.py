@@ -29,7 +29,7 @@ from tests.browser import Browser, browser
 
 DOCS = Path("docs/pictures")
 GALLERY = Path("docs/_build/gallery")
-PHONE, DESKTOP, WINDOW = 390, 1100, 800
+PHONE, DESKTOP, WINDOW = 390, 1100, 780
 IN_DOCS = {
     **{f"{channel} page CRITICAL": channel for channel in ("email", "slack", "teams", "push", "sms", "voice")},
     **{f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("push", "sms")},
@@ -38,7 +38,7 @@ IN_DOCS = {
     "web bundle": "bundle",
 }
 TOP_IN_DOCS = {f"{channel} bundle CRITICAL": f"{channel}-bundle" for channel in ("email", "slack", "voice")}
-WIDE_IN_DOCS = {"dashboard incidents": "incidents", "dashboard incident": "incident", "dashboard oncall": "oncall"}
+WIDE_IN_DOCS = {f"dashboard {name}": name for name in ("incidents", "incident", "silences", "oncall", "heartbeats")}
 CLEO = "+15005550013"
 TOGETHER = {
     Severity.CRITICAL: ("orders db has no primary", "checkout refuses orders"),

@@ -17,10 +17,10 @@ import requests
 from psycopg import sql
 
 from notifyflow import IncidentState, NotificationState, NotifyFlow, Settings
-from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
+from tests.builders import ALL_SCOPES
 from tests.dashboard import PASSWORD
 from tests.servers.ports import reserve_port
 from tests.servers.postgres import Postgres, postgres
@@ -80,7 +80,7 @@ class Service:
         }
         (self.folder / f"{name}.env").write_text("".join(f"{each}='{value}'\n" for each, value in variables.items()))
         flow = self._stack.enter_context(NotifyFlow(Settings.from_variables(variables)))
-        _, key = flow.access().create("sender", list(KeyScope), valid_for=None)
+        _, key = flow.access().create("sender", ALL_SCOPES, valid_for=None)
         return Cell(url=variables["NOTIFYFLOW_PUBLIC_URL"], key=key, variables=variables, flow=flow)
 
     def serve(self) -> None:

@@ -2,15 +2,22 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import requests
 
 from notifyflow.app import NotifyFlow
 from notifyflow.cli.frame import serving
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import Incident, IncidentState, Recipient, Severity
+from notifyflow.core.limits.silences import Author, read_matchers
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests import axe
@@ -41,6 +48,8 @@ every = "1w"
 only = "Mon-Fri"
 [default]
 to = ["@primary"]
+[heartbeats.nightly]
+every = "1d"
 """
 OTHER = Incident(key="web", title="the web is slow", severity=Severity.WARNING)
 
@@ -53,6 +62,7 @@ class Stage:
     flow: NotifyFlow
     sandbox: Sandbox
     page: Browser
+    file: Path
 
     def shows(self, text: str) -> bool:
         return text in self.page.text
@@ -73,23 +83,25 @@ class Stage:
             self.page.emulate(width, 844, scheme=scheme)
             assert axe.faults(self.page) == []
             assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            lines = "new Set([...document.querySelectorAll('.top nav a')].map(each => each.offsetTop)).size"
+            assert self.page.evaluate(lines) <= 1
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("dashboard")
     with Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web, browser(folder / "browser") as page:
-        url = serving.url_of(web)
+        url, file = serving.url_of(web), folder / "test.db"
         (folder / "directory.toml").write_text(DIRECTORY)
         variables = sandbox.settings() | {
             "NOTIFYFLOW_DIRECTORY": str(folder / "directory.toml"),
-            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder / 'test.db'}",
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{file}",
             "NOTIFYFLOW_PUBLIC_URL": url,
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
             page.watch()
             axe.prepare(page)
-            yield Stage(url=url, flow=flow, sandbox=sandbox, page=page)
+            yield Stage(url=url, flow=flow, sandbox=sandbox, page=page, file=file)
 
 
 def test_the_first_user_sees_an_incident_change_takes_it_and_pages_again(stage: Stage) -> None:
@@ -186,14 +198,82 @@ def test_a_responder_exports_the_log_and_sends_a_test(stage: Stage) -> None:
     assert stage.shows(f"Eve {HOSTILE}")
     assert stage.shows("nobody")
     stage.assert_accessible()
+    key = stage.flow.access().create("cron", {KeyScope.PING}, valid_for=None, heartbeat="nightly")[1]
+    for words in ("start", "0", "3"):
+        assert requests.post(f"{stage.url}/v1/heartbeats/{key}/{words}", data=HOSTILE, timeout=30).status_code == 200
+    page.open(f"{stage.url}/heartbeats")
+    assert page.evaluate("document.querySelector('table .strip').getAttribute('aria-label')").startswith(
+        "The last pings: 1 on time"
+    )
+    stage.assert_accessible()
+    page.click(".heartbeats a[href*=nightly]")
+    assert stage.shows(HOSTILE)
+    assert stage.shows("failed")
+    stage.assert_accessible()
     page.open(f"{stage.url}/health?window=hour")
     wait_until(lambda: page.evaluate("document.querySelectorAll('.chart > svg .dot').length") > 0)
     stage.assert_accessible()
     page.emulate(320, 640, scheme="light")
+    page.open(f"{stage.url}/health?window=hour")
+    assert page.evaluate("document.querySelector('.top [aria-current]').getBoundingClientRect().right") <= 320
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert page.evaluate("[...document.querySelectorAll('.chart')].every(each => each.scrollWidth <= each.clientWidth)")
     page.click(".who button")
     assert page.troubles == []
+
+
+def test_a_responder_silences_what_looks_like_an_incident_from_a_phone_and_ends_it(stage: Stage) -> None:
+    page, flow = stage.page, stage.flow
+    stage.log_in("silences")
+    stage.assert_accessible()
+    incident_id = flow.notify(replace(OTHER, key="noisy", labels={"team": HOSTILE, "zone": "eu 1"}), [ADA]).incident_id
+    page.emulate(390, 844, scheme="dark")
+    page.open(f"{stage.url}/incidents/{incident_id}")
+    page.press("#confirm-silence > summary")
+    assert "'zone=eu 1'" in page.evaluate("document.getElementById('silence-match').value")
+    page.write("#silence-why", f"upgrade {HOSTILE}")
+    flow.acknowledge("noisy", by="ben")
+    wait_until(lambda: stage.shows("◉ acknowledged"))
+    assert page.evaluate("document.getElementById('silence-why').value").startswith("upgrade")
+    stage.assert_accessible()
+    page.click("#confirm-silence button")
+    assert stage.shows(f"by grace: upgrade {HOSTILE}")
+    assert stage.shows("It holds 1 incident.")
+    stage.assert_accessible()
+    page.open(f"{stage.url}/incidents/{incident_id}")
+    assert stage.shows("Silenced by grace until")
+    page.click(".paused a")
+    page.press(".silence .confirm > summary")
+    page.click(".silence .confirm button")
+    assert stage.shows("Nothing is silenced.")
+    assert stage.shows("ended by grace")
+    assert page.troubles == []
+    page.write("#silence-match", "severity<=CRITICAL")
+    page.write("#silence-why", "upgrade")
+    page.click(".new-silence button")
+    assert stage.shows("it would match every incident")
+    stage.assert_accessible()
+    page.click(".who button")
+
+
+def test_a_silence_that_cannot_be_read_is_shown_and_ended(stage: Stage) -> None:
+    page = stage.page
+    orders = read_matchers(["team=orders"])
+    silence = stage.flow.silences.start(orders, span=timedelta(hours=2), why="upgrade", by=Author(name="Grace"))
+    stage.flow.notify(replace(OTHER, key="held", labels={"team": "orders"}), [ADA])
+    wait_until(lambda: stage.flow.silences.held_by([silence.id]))
+    with closing(sqlite3.connect(stage.file)) as database:
+        database.execute("UPDATE notifyflow_silence SET matchers = '{' WHERE id = ?", [silence.id])
+        database.commit()
+    stage.log_in("silences")
+    page.emulate(390, 844, scheme="dark")
+    assert stage.shows(f"The silence {silence.id} cannot be read: it covers nothing new, and still holds 1 incident.")
+    assert not stage.shows("Nothing is silenced.")
+    stage.assert_accessible()
+    page.press(".silence .confirm > summary")
+    page.click(".silence .confirm button")
+    assert stage.shows("Nothing is silenced.")
+    page.click(".who button")
 
 
 def test_an_incident_can_be_acknowledged_on_the_first_screen_of_a_phone_whatever_its_title(stage: Stage) -> None:

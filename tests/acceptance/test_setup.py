@@ -30,9 +30,9 @@ def test_somebody_is_asked_as_the_page_shows_and_gets_a_page(tmp_path: Path, san
     right = given["NOTIFYFLOW_SMTP_URL"]
     trusted = {"NOTIFYFLOW_TRUSTED_ENDPOINTS": given["NOTIFYFLOW_TRUSTED_ENDPOINTS"]}
     with on_terminal("setup", folder=tmp_path, **trusted) as terminal:
-        terminal.answer(r"DATABASE_URL.*\n.*: ", "mysql://sesame@localhost/x")
+        terminal.answer(r"DATABASE_URL: .*\n> .*: ", "mysql://sesame@localhost/x")
         terminal.wait_for("DATABASE_URL: the value does not begin with sqlite://, postgresql://")
-        terminal.answer(r"DATABASE_URL.*\n.*: ", "")
+        terminal.answer(r"DATABASE_URL: .*\n> .*: ", "")
         terminal.wait_for("✓ database: SQLite; its schema fits")
         terminal.answer(r"BROKER_URL.*\n.*: ", "")
         terminal.answer(r"PUBLIC_URL.*\n.*: ", "")
@@ -88,7 +88,7 @@ def test_the_url_of_a_webhook_is_not_shown_and_needs_no_setting(tmp_path: Path, 
 
 def test_ctrl_c_leaves_no_settings_file(tmp_path: Path):
     with on_terminal("setup", folder=tmp_path) as terminal:
-        terminal.answer(r"DATABASE_URL.*\n.*: ", "")
+        terminal.answer(r"DATABASE_URL: .*\n> .*: ", "")
         terminal.answer(r"BROKER_URL.*\n.*: ", "")
         terminal.wait_for(r"PUBLIC_URL.*\n.*: ")
         terminal.type("\x03")
@@ -135,11 +135,11 @@ def test_a_wrong_password_of_the_database_is_told_and_asked_again(tmp_path: Path
     database = postgres_server.create_database(owner="pager")
     url = f"postgresql://pager:PASSWORD@127.0.0.1:{postgres_server.port}/{database}"
     with on_terminal("setup", folder=tmp_path) as terminal:
-        terminal.answer(r"DATABASE_URL.*\n.*: ", url.replace("PASSWORD", "sesame"))
+        terminal.answer(r"DATABASE_URL: .*\n> .*: ", url.replace("PASSWORD", "sesame"))
         terminal.wait_for(
             r"✕ database: the database cannot be used \(127.0.0.1:\d+: the server refuses the user or the password\). Look at "
         )
-        terminal.answer(r"DATABASE_URL.*\n.*: ", url.replace("PASSWORD", "open-sesame"))
+        terminal.answer(r"DATABASE_URL: .*\n> .*: ", url.replace("PASSWORD", "open-sesame"))
         terminal.wait_for("✓ database: PostgreSQL; its schema fits")
         terminal.type("\x03")
         assert terminal.end() == 130

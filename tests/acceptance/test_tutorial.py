@@ -54,7 +54,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
     with CommandLine(tmp_path, {}).running(*sandbox, "--port", "0", until="push ") as printed:
         line = CommandLine(tmp_path, shared | exported(printed))
         checked = line.run(*check)
-        assert checked.code == 0, checked
+        assert checked.code == 0, checked.out + checked.err
         assert re.findall("^! ([A-Z_]+)", checked.out, re.MULTILINE) == ["NOTIFYFLOW_TRUSTED_ENDPOINTS"]
         with line.running(*up, "--port", str(port), until="Listening on"):
             sent = line.run(*send)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.bench import awaiting, halfopen, hostile, limits, pages, pooler, receipts, replica
+from tests.bench import awaiting, halfopen, heartbeats, hostile, limits, pages, pooler, receipts, replica
 from tests.bench.cells import page as cells
 from tests.bench.database import page as database
 from tests.bench.storm import page as storm
@@ -17,6 +17,7 @@ from tests.bench.throughput.scenarios import SCENARIOS
 SECTIONS: Mapping[str, Callable[[], int]] = {
     "limits": limits.main,
     "receipts": receipts.main,
+    "heartbeats": heartbeats.main,
     "hostile": hostile.main,
     "halfopen": halfopen.main,
     "awaiting": awaiting.main,

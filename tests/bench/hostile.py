@@ -28,6 +28,7 @@ from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.service.delivery.use_cases import UseCases
 from tests.bench import bodies
 from tests.bench.bodies import Endpoint
+from tests.builders import ALL_SCOPES
 from tests.routing import integrations_of
 from tests.unit.web.conftest import API_KEY, Backend, application_of
 
@@ -153,7 +154,7 @@ def measure() -> list[Cost]:
     costs = []
     with ExitStack() as stack:
         flow = stack.enter_context(_flow())
-        key = flow.access().create("attacker", list(KeyScope), valid_for=None)[1]
+        key = flow.access().create("attacker", ALL_SCOPES, valid_for=None)[1]
         whole = stack.enter_context(_listening(flow.asgi()))
         reading = stack.enter_context(_listening(application_of(Backend())))
         memory.freeze()

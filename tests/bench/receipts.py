@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +28,13 @@ ROUNDS, TEXTS = 7, 400
 ALL, OF_TEXTS, SEED = 10_000, 1_000, 1
 _ROOT = Path(__file__).parents[2]
 _PAGE = _ROOT / "docs" / "figures" / "receipts.rst"
-_PROGRAM = Path(sys.executable).with_name("notifyflow")
+PROGRAM = Path(sys.executable).with_name("notifyflow")
+_SETTINGS = {
+    "NOTIFYFLOW_PUBLIC_URL": PUBLIC_URL,
+    "NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC0",
+    "NOTIFYFLOW_TWILIO_AUTH_TOKEN": TOKEN,
+    "NOTIFYFLOW_TWILIO_SMS_FROM": "+15005550006",
+}
 _DURABLE = ("fsync", "full_page_writes")  # as PostgreSQL comes; for tests they are off
 _TEXT = """.. Made by scripts/bench; do not edit.
 
@@ -92,25 +98,23 @@ class Verdict:
 
 
 class Scene:
-    """A database with durable commits, and the processes that use it."""
+    """A database with durable commits, and the processes that use it.
 
-    def __init__(self, server: Postgres, broker_url: str, folder: Path) -> None:
+    Attributes:
+        pid: The id of the process that was started last.
+    """
+
+    pid: int
+
+    def __init__(self, server: Postgres, folder: Path, settings: Mapping[str, str]) -> None:
         for name in _DURABLE:
             server.execute(sql.SQL("ALTER SYSTEM SET {} = on").format(sql.Identifier(name)))
         server.execute(sql.SQL("SELECT pg_reload_conf()"))
         self._server, self._log = server, folder / "log"
         self._name = server.create_database()
         self.url = server.url(self._name)
-        variables = {
-            "NOTIFYFLOW_DATABASE_URL": self.url,
-            "NOTIFYFLOW_BROKER_URL": broker_url,
-            "NOTIFYFLOW_PUBLIC_URL": PUBLIC_URL,
-            "NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC0",
-            "NOTIFYFLOW_TWILIO_AUTH_TOKEN": TOKEN,
-            "NOTIFYFLOW_TWILIO_SMS_FROM": "+15005550006",
-        }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFYFLOW_")}
-        self._variables = kept | variables
+        self._variables = kept | {"NOTIFYFLOW_DATABASE_URL": self.url, **settings}
 
     def query(self, query: str) -> list[tuple[Any, ...]]:
         """Run a query."""
@@ -121,6 +125,7 @@ class Scene:
         """Run a process that prints its port; yield the port."""
         with self._log.open("ab") as log:
             process = subprocess.Popen(command, env=self._variables, cwd=_ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.pid = process.pid
         with process:
             try:
                 assert process.stdout is not None
@@ -132,7 +137,7 @@ class Scene:
 
     def check(self) -> None:
         """Check the invariants of all stored incidents."""
-        subprocess.run([_PROGRAM, "check"], env=self._variables, check=True)
+        subprocess.run([PROGRAM, "check"], env=self._variables, check=True)
 
 
 def measure(scene: Scene, texts: Texts, ours: int, bare: int) -> list[tuple[Round, Round]]:
@@ -142,21 +147,22 @@ def measure(scene: Scene, texts: Texts, ours: int, bare: int) -> list[tuple[Roun
         posts = [each.signed() for each in as_they_come(texts.send(TEXTS))]
         found.append(
             (
-                _round(scene, ours, posts, "notifyflow_receipt WHERE state = 'matched'"),
-                _round(scene, bare, posts, "bare"),
+                measure_round(scene, ours, posts, "SELECT count(*) FROM notifyflow_receipt WHERE state = 'matched'"),
+                measure_round(scene, bare, posts, "SELECT count(*) FROM bare"),
             )
         )
-        _say("{:.0f} beside {:.0f} a second\n".format(*(each.a_second for each in found[-1])))
+        say("{:.0f} beside {:.0f} a second\n".format(*(each.a_second for each in found[-1])))
     return found[1:]
 
 
-def _round(scene: Scene, port: int, posts: Sequence[Post], kept_in: str) -> Round:
-    ((before,),) = scene.query(f"SELECT count(*) FROM {kept_in}")
+def measure_round(scene: Scene, port: int, posts: Sequence[Post], count: str) -> Round:
+    """Send some requests; what counts are those that have changed a number in the database."""
+    ((before,),) = scene.query(count)
     responses = post(port, posts)
-    ((after,),) = scene.query(f"SELECT count(*) FROM {kept_in}")
+    ((after,),) = scene.query(count)
     spans = sorted(responses.spans_s)
     return Round(
-        a_second=(after - before) / responses.took_s,
+        a_second=float(after - before) / responses.took_s,
         p50_ms=spans[len(spans) // 2] * 1000,
         p95_ms=spans[int(len(spans) * 0.95)] * 1000,
     )
@@ -188,8 +194,8 @@ def _text(rounds: Sequence[tuple[Round, Round]], verdict: Verdict) -> str:
     return _TEXT.format(
         connections=CONNECTIONS,
         rounds=len(rounds),
-        ours=_median([ours for ours, _ in rounds]),
-        bare=_median([bare for _, bare in rounds]),
+        ours=median_of([ours for ours, _ in rounds]),
+        bare=median_of([bare for _, bare in rounds]),
         ratio=statistics.median(ratios),
         lowest=min(ratios),
         highest=max(ratios),
@@ -198,11 +204,13 @@ def _text(rounds: Sequence[tuple[Round, Round]], verdict: Verdict) -> str:
     )
 
 
-def _median(rounds: Sequence[Round]) -> Round:
+def median_of(rounds: Sequence[Round]) -> Round:
+    """Return the median of each figure."""
     return Round(**{name: statistics.median(getattr(each, name) for each in rounds) for name in Round.__dataclass_fields__})
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a text at once."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
@@ -210,15 +218,15 @@ def _say(text: str) -> None:
 def main() -> int:
     """Measure, write the figures, and return whether every text ended in its one right state."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, postgres() as server, redis_server() as queue:
-        scene = Scene(server, queue.url, Path(folder))
+        scene = Scene(server, Path(folder), _SETTINGS | {"NOTIFYFLOW_BROKER_URL": queue.url})
         with closing(Store(scene.url)) as store:
             store.upgrade()
             texts = Texts(store)
-            with scene.run(_PROGRAM, "web", "--port", "0") as ours:
+            with scene.run(PROGRAM, "web", "--port", "0") as ours:
                 with scene.run(sys.executable, "-m", "tests.bench.bare", scene.url) as bare:
                     rounds = measure(scene, texts, ours, bare)
                 verdict = disorder(scene, texts, ours)
     text = _text(rounds, verdict)
     _PAGE.write_text(text, encoding="utf-8")
-    _say(text)
+    say(text)
     return 1 if verdict.lost or verdict.wrong or verdict.refused else 0

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -19,8 +20,8 @@ from typing import Any
 
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
+from tests.chaos import heartbeats, recovery, scenarios, silenced
 from tests.chaos import many_at_once as many
-from tests.chaos import recovery, scenarios
 from tests.chaos.field import ROOT, EarlierClock, Field, Verdict, until
 from tests.chaos.figures import render
 from tests.chaos.proxy import Proxy
@@ -36,6 +37,8 @@ PEOPLE = 60
 QUEUED = 5000
 TRIALS = 5
 KILLS = 20
+AWAY_S = 25
+SILENCED_KILLS = 10
 
 
 @dataclass(frozen=True)
@@ -210,12 +213,51 @@ def many_at_once(ground: Ground) -> dict[str, object]:
     return {"told": found}
 
 
+def watch_jobs(ground: Ground) -> dict[str, object]:
+    """Let jobs ping and die while web processes and workers are killed, and PostgreSQL crashes and is away for a while."""
+    folder = Path(tempfile.mkdtemp(dir=ground.folder))
+    url = ground.postgres.url(ground.postgres.create_database())
+    store = Store(url)
+    store.upgrade()
+    store.close()
+    ground.redis.execute("FLUSHALL")
+    variables = {"NOTIFYFLOW_DATABASE_URL": url, "NOTIFYFLOW_BROKER_URL": ground.redis.url, "NOTIFYFLOW_BUNDLING": "false"}
+
+    def crash() -> None:
+        ground.postgres.stop(signal.SIGQUIT)
+        time.sleep(AWAY_S)
+        ground.postgres.start()
+
+    watched = heartbeats.play(variables, folder, crash)
+    say(str(watched))
+    return {"watched": asdict(watched)}
+
+
+def silence(ground: Ground) -> dict[str, object]:
+    """Silence 300 incidents and end the silence, while workers are killed ten times, and while none is."""
+    found = []
+    for killed in (SILENCED_KILLS, 0):
+        folder = Path(tempfile.mkdtemp(dir=ground.folder))
+        url = ground.postgres.url(ground.postgres.create_database())
+        store = Store(url)
+        store.upgrade()
+        store.close()
+        ground.redis.execute("FLUSHALL")
+        variables = {"NOTIFYFLOW_DATABASE_URL": url, "NOTIFYFLOW_BROKER_URL": ground.redis.url}
+        released = silenced.play(variables, folder, workers=2, kills=killed)
+        say(str(released))
+        found.append(asdict(released))
+    return {"released": found}
+
+
 SECTIONS: dict[str, Callable[[Ground], dict[str, object]]] = {
     "kills": kills,
     "faults": faults,
     "recovery": recover,
     "flood": flood,
     "many": many_at_once,
+    "silence": silence,
+    "heartbeats": watch_jobs,
 }
 
 
@@ -252,7 +294,10 @@ def _is_clean(found: Mapping[str, Any]) -> bool:
     verdicts = [each for name in ("kills", "faults") for each in found.get(name, {}).get("verdicts", [])]
     verdicts += [found["flood"]["flood"]] if "flood" in found else []
     verdicts += found.get("many", {}).get("told", [])
-    return not any(verdict["lost"] or verdict["unexplained"] for verdict in verdicts)
+    verdicts += found.get("silence", {}).get("released", [])
+    watched = found["heartbeats"]["watched"] if "heartbeats" in found else {}
+    is_watched_well = not any(watched.get(name) for name in ("lost", "false", "unfound", "twice"))
+    return is_watched_well and not any(verdict["lost"] or verdict["unexplained"] for verdict in verdicts)
 
 
 if __name__ == "__main__":

@@ -85,13 +85,20 @@ class EarlierClock:
 
 
 class Worker:
-    """One ``dramatiq MODULE`` with one process below it; it runs the code of a tree of files, which is this one unless given."""
+    """One ``dramatiq MODULE`` with one process below it, or another command; it runs the code of a tree, ours by default."""
 
     def __init__(
-        self, variables: Mapping[str, str], log: Path, *, threads: int = 4, module: str = "tests.chaos.worker", tree: Path = ROOT
+        self,
+        variables: Mapping[str, str],
+        log: Path,
+        *,
+        threads: int = 4,
+        module: str = "tests.chaos.worker",
+        tree: Path = ROOT,
+        command: Sequence[str | Path] = (),
     ) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFYFLOW_", "COVERAGE_"))}
-        command = [DRAMATIQ, module, "--processes", "1", "--threads", str(threads)]
+        command = command or [DRAMATIQ, module, "--processes", "1", "--threads", str(threads)]
         self.log = log
         with log.open("ab") as file:
             self._process = subprocess.Popen(

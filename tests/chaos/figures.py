@@ -20,6 +20,10 @@ def render(figures: Mapping[str, Any]) -> str:
         )
     if "many" in figures:
         parts += _many(figures["many"]["told"])
+    if "silence" in figures:
+        parts += _released(figures["silence"]["released"])
+    if "heartbeats" in figures:
+        parts += _watched(figures["heartbeats"]["watched"])
     parts.append(f"Measured on two cores ({figures['machine']}), servers and providers' stand-ins on the same machine.\n")
     return "\n".join(parts)
 
@@ -89,6 +93,31 @@ def _many(found: Sequence[Mapping[str, Any]]) -> list[str]:
             *(each[name] for name in ("most_in_one", "lost", "duplicates", "unexplained", "left_open")),
         )
         for each in found
+    ]
+    return [_table(head, rows)]
+
+
+def _released(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    head = (
+        *("A silence over incidents, PostgreSQL + Redis", "People", "Workers killed", "Messages while it lasted"),
+        *("Messages a person, at most", "Incidents in each first message", "Pages lost", "Pages sent again", "without a doubt"),
+    )
+    names = ("incidents", "people", "kills", "early", "messages", "said", "lost", "duplicates", "unexplained")
+    return [_table(head, [[each[name] for name in names] for each in found])]
+
+
+def _watched(found: Mapping[str, Any]) -> list[str]:
+    head = ("Heartbeats, PostgreSQL + Redis", "Found")
+    rows = [
+        (f"web processes, workers killed -9 while {found['jobs']} jobs ping", f"{found['web_kills']}, {found['worker_kills']}"),
+        ("PostgreSQL crashes, and is away for", "25 s"),
+        ("pings stored; requests that got no 200", f"{found['pings']:,}; {found['refused']:,}"),
+        ("pings that got 200 and were not stored", found["lost"]),
+        ("jobs that died; of these found", f"{found['dead']}; {found['dead'] - found['unfound']}"),
+        ("from a first missed deadline to the accepted page, at most", f"{found['latest_s']} s"),
+        ("misses told; of these false", f"{found['missed']}; {found['false']}"),
+        ("misses or pages told twice, or not counted", found["twice"]),
+        ("times in which nobody could listen; jobs unknown after", f"{found['absences']}; {found['unknown']}"),
     ]
     return [_table(head, rows)]
 

@@ -72,7 +72,7 @@ def play(variables: Mapping[str, str], folder: Path, *, workers: int, kills: int
         sandbox.script(SCRIPT)
         given = {**sandbox.settings(), **variables, "NOTIFYFLOW_PUBLIC_URL": serving.url_of(web)}
         with NotifyFlow(Settings.from_variables(given)) as flow, serving.served(flow.asgi(), web):
-            crew = _Crew(given, folder, workers)
+            crew = Crew(given, folder, workers)
             try:
                 alone = _lone_page(flow, sandbox)
                 stop = threading.Event()
@@ -90,7 +90,7 @@ def play(variables: Mapping[str, str], folder: Path, *, workers: int, kills: int
                 crew.end()
 
 
-class _Crew:
+class Crew:
     """The workers; none where the flow delivers by itself."""
 
     def __init__(self, variables: Mapping[str, str], folder: Path, count: int) -> None:

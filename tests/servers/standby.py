@@ -71,7 +71,10 @@ class Standby(Postgres):
         """Wait until it has replayed all that the primary has committed."""
         ((written,),) = self._primary.execute(sql.SQL("SELECT pg_current_wal_flush_lsn()::text"))
         behind = sql.SQL("SELECT pg_last_wal_replay_lsn() < {}::pg_lsn").format(written)
-        wait_until(lambda: self.execute(behind) == [(False,)])
+        try:
+            wait_until(lambda: self.execute(behind) == [(False,)])
+        except AssertionError:
+            raise AssertionError(f"the standby has not replayed {written}:\n{self.log.read_text()[-4000:]}") from None
 
     def _installation(self) -> Path:
         return self._primary.installation
