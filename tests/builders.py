@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Contact, Evidence, Incident, Recipient, Result, Severity
 
@@ -10,6 +11,8 @@ START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 REPORTING = frozenset({"sms", "voice"})
 KEY = "db-1"
+ALL_SCOPES = frozenset(KeyScope) - {KeyScope.PING}
+"""All scopes of a key but that of pings, which stands alone."""
 BAD = "bad"
 """An address that every channel refuses."""
 

@@ -57,9 +57,21 @@ ALONE = {
         "replies": "intake",
         "users": "accounts",
     },
-    "service": {"duty_warnings": "upkeep", "health": "insight", "integrations": "intake", "rehearsals": "upkeep"},
-    "web": {"health": "upkeep", "health_page": "upkeep", "integrations": "intake", "login": "accounts"},
-    "cli": {"keys": "accounts", "pauses": "limits", "users": "accounts"},
+    "service": {
+        "duty_warnings": "upkeep",
+        "health": "insight",
+        "integrations": "intake",
+        "rehearsals": "upkeep",
+        "silences": "limits",
+    },
+    "web": {
+        "health": "upkeep",
+        "health_page": "upkeep",
+        "integrations": "intake",
+        "login": "accounts",
+        "silences": "limits",
+    },
+    "cli": {"keys": "accounts", "pauses": "limits", "silences": "limits", "users": "accounts"},
 }
 """The columns of modules that stand alone on their floor."""
 
