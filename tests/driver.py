@@ -7,6 +7,8 @@ from itertools import count
 from threading import Lock
 from typing import Any
 
+from peewee import SQL
+
 from notifyflow.app.composition import WIRING
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.delivery.model import (
@@ -30,11 +32,22 @@ from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import next_wake_at, sweep
 from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, FollowUps, ReceiptMatch
+from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.store import Store
+from notifyflow.storage.tables import NotificationRow
 from tests.builders import ACCEPTED, CHANNELS, KEY, REPORTING, CountingIds, HandClock, an_incident, check_address
 from tests.capabilities import CAPABILITIES
 from tests.leases import record_one, release_one
 from tests.notifying import notify
+
+_DUE = Statement(
+    lambda param: (
+        NotificationRow.select(NotificationRow.channel)
+        .where(NotificationRow.state == SQL("'QUEUED'"), NotificationRow.due_at <= param(NotificationRow.due_at))
+        .distinct()
+    )
+)
+"""Which channels have due notifications."""
 
 
 class Driver:
@@ -143,8 +156,11 @@ class Driver:
         return self._note(release_one(self.deps, claimed))
 
     def deliver(self) -> None:
-        """Claim, send and record due notifications until none is due."""
-        while self._is_anything_due() and (claimed := [each for channel in CHANNELS for each in self.claim(channel)]):
+        """Claim, send and record due notifications until none is due, or none of the due leaves."""
+        kept: set[str] = set()
+        while (due := self._due_channels()) and due != kept:
+            claimed = [each for channel in CHANNELS if channel in due for each in self.claim(channel)]
+            kept = set() if claimed else due
             for each in claimed:
                 self.seen.append(each)
                 outcome = self._next_outcome(each.channel)
@@ -194,8 +210,8 @@ class Driver:
     def sent(self, channel: str) -> list[Claimed]:
         return [each for each in self.seen if each.channel == channel]
 
-    def _is_anything_due(self) -> bool:
-        return self.store.read(lambda reads: reads.pending_count(due_by=self.clock.now())) > 0
+    def _due_channels(self) -> set[str]:
+        return {row["channel"] for row in self.store.read(lambda reads: reads._source.rows(_DUE(self.clock.now())))}
 
     def _next_outcome(self, channel: str) -> Outcome:
         outcomes = self.outcomes[channel]
