@@ -30,7 +30,7 @@ from notifyflow.storage.oncall.feeds import FeedReads
 from notifyflow.storage.oncall.roster import RosterReads
 from notifyflow.storage.oncall.watched_jobs import WatchedJobReads
 from notifyflow.storage.session.conditions import RUNNING, is_free
-from notifyflow.storage.session.rows import CONTENT_FIELDS, Rows, first, select
+from notifyflow.storage.session.rows import CONTENT_FIELDS, Rows, StoredRows, first, select
 from notifyflow.storage.session.statements import Statement, left_out
 from notifyflow.storage.tables import (
     AttemptRow,
@@ -130,7 +130,7 @@ class Reads:
         self._source = source = Rows(db)
         self.adoption = Adopted(source)
         self.inbound_log = InboundLogReader(source)
-        self.audits = Audits(source)
+        self.audits = Audits(StoredRows(db))
         self.carried = CarriedReads(source)
         self.incident_list = IncidentList(source)
         self.feeds = FeedReads(source)

@@ -22,6 +22,7 @@ from notifyflow.core.delivery.facts import (
     StepFacts,
 )
 from notifyflow.core.delivery.model import DETAILS, Contact, Incident, IncidentState, NotificationState
+from notifyflow.core.delivery.policy import Policy
 from notifyflow.errors import AmbiguousKey, DamagedIncident, StorageError
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
 from notifyflow.storage.session.statements import Parameters, Run, Statement, Unread
@@ -128,7 +129,7 @@ class Rows:
 
     def with_policies(self, rows: list[dict[str, Any]], table: str = "incident") -> list[dict[str, Any]]:
         """Replace the digests of policies by the policies; leave out rows whose policy is missing or damaged."""
-        found = {digest: policies.known_as(digest) for digest in {row["policy"] for row in rows}}
+        found = {digest: self._remembered(digest) for digest in {row["policy"] for row in rows}}
         if missing := sorted(digest for digest, policy in found.items() if policy is None):
             stored = {row["digest"]: row["document"] for row in _POLICIES(missing).rows(self.db)}
             for digest in missing:
@@ -139,6 +140,10 @@ class Rows:
                 readable = {name: value for name, value in row.items() if name != "policy"}
                 self.unread.append(Unread(table=table, values=readable, column="policy", why="InvalidPolicy"))
         return [row | {"policy": policy} for row in rows if (policy := found[row["policy"]]) is not None]
+
+    def _remembered(self, digest: str) -> Policy | None:
+        """Return a policy that needs no row, or None."""
+        return policies.known_as(digest)
 
     def with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> list[NotificationFacts]:
         """Add the attempts of notifications to their rows; leave out notifications with an unreadable attempt."""
@@ -226,6 +231,13 @@ class Rows:
         for each in self.unread[known:]:
             if each.table == MACHINE_NAMES[IncidentFacts]:
                 raise DamagedIncident(each.row_id, each.column, each.why)
+
+
+class StoredRows(Rows):
+    """Reads facts as they are stored: also a policy that this process remembers has to be in its row."""
+
+    def _remembered(self, digest: str) -> Policy | None:
+        return None
 
 
 class Reader:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.upkeep.audit import Rule
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
@@ -150,12 +151,12 @@ def test_damage_is_found_by_its_rule(database: Path, tmp_path: Path, damages: tu
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM notifyflow_policy", "UPDATE notifyflow_policy SET document = '{}'"])
-def test_rows_whose_policy_is_missing_or_damaged_cannot_be_read(
-    driver: Driver, database_url: str, statement: str, monkeypatch: pytest.MonkeyPatch
+def test_rows_whose_policy_is_missing_or_damaged_are_found_also_where_it_is_remembered(
+    driver: Driver, database_url: str, statement: str
 ) -> None:
+    policies.keep([DEFAULT])
     damage(database_url, statement)
-    for known in ("_policies", "_kept"):  # as in a process that is started now, and whose settings do not have it
-        monkeypatch.setattr(policies, known, {})
+    assert driver.escalation().policy == DEFAULT
     assert {each.rule for each in found_in(driver.store)} == {Rule.READABLE}
 
 
