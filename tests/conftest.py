@@ -10,11 +10,11 @@ from contextlib import contextmanager, nullcontext
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import measuring
+from tests import deep, measuring
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("local"), derandomize=True, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+settings.load_profile("deep" if deep.IS_DEEP else "ci" if os.environ.get("CI") else "local")
 
 _GARBAGE = (10_000, 10, 10)
 """How much garbage may gather (``gc.set_threshold``): by default it is looked for after each 700 objects."""
@@ -30,6 +30,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run slow tests first, so that no worker is left with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if deep.IS_DEEP:
+        for item in items:
+            deep.deepen(item)
 
 
 @pytest.hookimpl(wrapper=True)

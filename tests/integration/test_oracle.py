@@ -35,6 +35,7 @@ from notifyflow.pipeline.transaction.ports import Claimed
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, CHANNELS, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.capabilities import CALLING
+from tests.deep import examples
 from tests.driver import Driver
 from tests.oracle import OracleRow, name, opens
 
@@ -360,7 +361,9 @@ def allowed_duplicates(row: NotificationFacts) -> int:
 @pytest.mark.usefixtures("unmeasured")
 def test_any_story_ends_as_the_oracle_says(sqlite_url: str) -> None:
     driver = type("AnyStory", (AnyStory,), {"template": Path(sqlite_url.removeprefix("sqlite:///"))})
-    run_state_machine_as_test(driver, settings=settings(max_examples=20, stateful_step_count=25, phases=[Phase.generate]))
+    run_state_machine_as_test(
+        driver, settings=settings(max_examples=examples(20), stateful_step_count=25, phases=[Phase.generate])
+    )
 
 
 def test_an_attempt_under_way_makes_no_old_failure_a_new_one(sqlite_url: str) -> None:

@@ -22,6 +22,7 @@ from notifyflow.core.oncall.overrides import Wish
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.settings import Settings
 from tests.builders import ALL_SCOPES
+from tests.deep import examples
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.integration.web.frame.test_api_keys import OPEN_TO_ALL, SCOPES
 from tests.silencing import a_silence
@@ -87,7 +88,7 @@ def test_every_response_matches_the_published_document(
 ):
     headers = {"authorization": f"Bearer {keys['/oncall' in path]}"}
 
-    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
     @given(published[path][method].as_strategy())
     def check(case: schemathesis.Case) -> None:
         case.validate_response(case.call(headers=headers), checks=CHECKS)

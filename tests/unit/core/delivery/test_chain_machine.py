@@ -20,6 +20,7 @@ from notifyflow.core.delivery.model import EscalationState, Incident, IncidentSt
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Policy, Tier
 from tests.chain_oracle import OracleChain
+from tests.deep import RULES, examples
 from tests.facts import NOW, context, incident, minutes, page
 from tests.oracle import has_all_failed
 
@@ -251,4 +252,4 @@ class AnyChain(RuleBasedStateMachine):
 
 
 TestAnyChain = AnyChain.TestCase
-TestAnyChain.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestAnyChain.settings = settings(max_examples=examples(60, deep=RULES), stateful_step_count=30, deadline=None)
