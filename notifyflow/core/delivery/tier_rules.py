@@ -190,9 +190,17 @@ def is_unproven(context: DecisionContext, now: datetime) -> bool:
 
     In a series a page has also failed once its way has used up its attempts in this and earlier incidents.
     """
-    pages, is_critical = context.telling, context.escalation.severity is Severity.CRITICAL
-    has_tier_left = next_tier(context) is not None and may_page(context, now)
-    if not is_critical or has_tier_left or not pages or any(has_arrived(row) for row in pages):
+    return not _has_tier_left(context, now) and _is_silent(context, now)
+
+
+def _has_tier_left(context: DecisionContext, now: datetime) -> bool:
+    return next_tier(context) is not None and may_page(context, now)
+
+
+def _is_silent(context: DecisionContext, now: datetime) -> bool:
+    """Return whether nothing of a CRITICAL round arrived, and each page is FAILED or overdue."""
+    pages = context.telling
+    if context.escalation.severity is not Severity.CRITICAL or not pages or any(has_arrived(row) for row in pages):
         return False
     return all(page_rules.is_lost(context, row) or page_rules.is_overdue(context, row, now) for row in pages)
 
@@ -223,7 +231,8 @@ def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: boo
         timers += [at for at in page_rules.timers_of(context, row) if at > now]
     queued = (row for row in (*context.pages, *context.wished) if row.state is NotificationState.QUEUED)
     timers += [page_rules.row_expires_at(context.escalation, row, context.intervals) for row in queued]
-    if is_opening:
+    is_awaited = any(page_rules.is_pending(context, row, now) for row in context.pages)
+    if is_opening or (is_awaited and _has_tier_left(context, now) and _is_silent(context, now)):  # unproven once no tier may open
         timers.append(_expires_at(context))
     return min(timers, default=None)
 

@@ -457,6 +457,15 @@ def test_a_receipt_is_awaited_for_thirty_minutes() -> None:
     assert (unconfirmed.after.state, unconfirmed.after.next_decision_at) == (REACHED, None)
 
 
+def test_operations_is_told_when_the_round_expires_before_its_silent_pages_are_given_up() -> None:
+    policy = replace(DEFAULT, is_suspicion_on=False, fresh_for_critical=minutes(10))
+    silent = page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5)))
+    of = context(silent, addresses="email sms", policy=policy, severity=CRITICAL)
+    waiting = decide(of, event="timer_due", now=NOW + minutes(5))
+    assert (alerts(waiting), waiting.after.next_decision_at) == ([], NOW + minutes(10))
+    assert [each.reason for each in alerts(decide(of, event="timer_due", now=NOW + minutes(10)))] == ["unproven"]
+
+
 def test_a_move_without_an_opening_is_one_step() -> None:
     decided = decide(context(failed("email"), state=REACHED, addresses="email"), event="received")
     assert decided.steps == (LoggedMove(event="received", source="REACHED", target="EXHAUSTED", detail={}),)
