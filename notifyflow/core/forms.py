@@ -203,10 +203,10 @@ def choice(kind: str, members: type[E]) -> Codec[E]:
     """Return a codec of an enumeration."""
 
     def read(node: Node) -> E:
-        if node.value not in list(members):
-            node.faults.note(lambda: unknown(node.where, kind, node.value, list(members)))
-            raise UnreadableValue
-        return members(str(node.value))
+        with suppress(ValueError):
+            return members(node.value)
+        node.faults.note(lambda: unknown(node.where, kind, node.value, list(members)))
+        raise UnreadableValue
 
     return Codec(read, str)
 

@@ -15,12 +15,16 @@ from notifyflow.errors import Fault
 
 
 class Severity(StrEnum):
-    """How urgent an incident is; the members are in order, CRITICAL first."""
+    """How urgent an incident is; the members are in order, CRITICAL first. It is read in any case, and written in capitals."""
 
     CRITICAL = "CRITICAL"
     ERROR = "ERROR"
     WARNING = "WARNING"
     INFO = "INFO"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Severity | None":
+        return next((each for each in cls if isinstance(value, str) and value.lower() == each.lower()), None)
 
     @property
     def rank(self) -> int:

@@ -265,9 +265,11 @@ def _channels(
 ) -> Mapping[str, tuple[str, ...]] | None:
     """Return the preferred channels that have an address, by severity; None if there are none."""
     found: dict[str, tuple[str, ...]] = {}
-    for severity, names in (preferred or {}).items():
-        if severity not in list(Severity):
-            faults.add(unknown(where, "severity", severity, list(Severity)))
+    for written, names in (preferred or {}).items():
+        try:
+            severity = Severity(written)
+        except ValueError:
+            faults.add(unknown(where, "severity", written, list(Severity)))
             continue
         for name in names:
             if name not in addresses:

@@ -184,9 +184,9 @@ def read_matchers(words: Iterable[str]) -> Matchers:
         if not (name and sign and value):
             faults.append(Fault("match", f"{text.quoted(word)} is no matcher", _SPELLED))
         elif name == _SEVERITY:
-            if sign == "<=" and value.upper() in Severity.__members__:
-                severity = Severity[value.upper()]
-            else:
+            try:
+                severity = Severity(value if sign == "<=" else "")
+            except ValueError:
                 faults.append(Fault("match", f"{text.quoted(word)} names no severity", "Write one such as severity<=WARNING"))
         elif sign == "<=":
             faults.append(Fault("match", f"{text.quoted(word)} compares something else than the severity", _SPELLED))

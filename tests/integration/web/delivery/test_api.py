@@ -279,6 +279,7 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"state": ["OPEN", "RESOLVED"]}, {"a", "b", "c"}),
     ({"state": "ACKNOWLEDGED"}, set()),
     ({"severity": "CRITICAL"}, {"b"}),
+    ({"severity": "critical"}, {"b"}),
     ({"severity": "CRITICAL", "state": "RESOLVED"}, set()),
     ({"key": "c"}, {"c"}),
     ({"key": "A"}, set()),

@@ -94,6 +94,17 @@ def test_every_field_of_a_policy_can_be_written_in_toml() -> None:
     assert read_policies(EVERYTHING, strategies.CHANNELS) == {"night": night, "day": day}
 
 
+def test_a_severity_is_read_in_any_case_and_written_in_one() -> None:
+    later = '{ name = "b", channels = ["sms"], rules = [{ failed = 1 }], shut_for = ["%s"] }'
+    tiers = f'tiers = [{{ name = "a", channels = ["email"] }}, {later}]'
+    for written in ("info", "Info", "INFO"):
+        policy = read_policies(f"[night]\n{tiers}" % written)["night"]
+        assert policy.tiers[1].shut_for == (Severity.INFO,)
+        assert '"shut_for":["INFO"]' in dump_policy(policy)
+    with pytest.raises(InvalidPolicy, match="'ınfo' is not a known severity"):
+        read_policies(f"[night]\n{tiers}" % "ınfo")
+
+
 def policy_faults(document: str) -> list[str]:
     with pytest.raises(InvalidPolicy) as refused:
         read_policies(document, strategies.CHANNELS)
@@ -121,7 +132,7 @@ channels = ["email", "smss", 5]
 name = "secondary"
 channels = ["sms"]
 rules = [{ faild = 2 }, { failed = 1, unacknowledged_after = "5m" }, {}, 7, { failed = "two" }]
-shut_for = ["info"]
+shut_for = ["inof"]
 [[night.tiers]]
 channels = ["voice"]
 [night.retries]
@@ -139,7 +150,7 @@ critical = { jitter = "some" }
         "night.tiers[1].rules[2]: {} has to be one rule. Put each in its own braces.",
         "night.tiers[1].rules[3]: 7 is not a table. Give fields and their values.",
         "night.tiers[1].rules[4].failed: 'two' is not a whole number. Write a number such as 2.",
-        "night.tiers[1].shut_for[0]: 'info' is not a known severity. Use INFO, if that was meant.",
+        "night.tiers[1].shut_for[0]: 'inof' is not a known severity. Use INFO, if that was meant.",
         "night.tiers[2].name: it is missing. Give it a value.",
         "night.retries.critical.delays: it is missing. Give it a value.",
         "night.retries.critical.jitter: 'some' is not a number. Write a number such as 0.1.",

@@ -130,7 +130,7 @@ INCIDENT_FILE = """
   "key": "db-1",
   "title": "orders db is down",
   "body": "no answer for 30 s",
-  "severity": "CRITICAL",
+  "severity": "critical",
   "source": "prometheus",
   "url": "https://grafana.example.com/d/1",
   "labels": {"team": "orders"},

@@ -130,7 +130,7 @@ def test_quiet_hours_that_cannot_be_read_are_left_out() -> None:
 
 
 def test_preferred_channels_need_an_address_and_a_severity() -> None:
-    wishes = {"ERROR": ["sms", "slack", "sms"], "WARNING": ("slack",), "INFO": [], "URGENT": ["sms"]}
+    wishes = {"error": ["sms", "slack", "sms"], "WARNING": ("slack",), "INFO": [], "URGENT": ["sms"]}
     result = checked(replace(ADA, channels=wishes), Recipient(id="ben", email="ben@example.com", channels={"INFO": ("slack",)}))
     assert [contact.channels for contact in result.contacts] == [{"ERROR": ("sms",)}, None]
     assert [str(fault) for fault in result.faults] == [
