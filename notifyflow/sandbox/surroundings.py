@@ -32,6 +32,10 @@ class Surroundings:
         """Return the reaction that a stand-in shows in place of what the script says; here that."""
         return reaction
 
+    def ringing_s(self, pause_s: float) -> float:
+        """Return for how many seconds a call rings that nobody answers; here no longer than anything else takes."""
+        return pause_s
+
     async def post(self, url: str, body: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
         """Post a form to notifyflow once; return the status, None without a response, and the body."""
         return await post_form(url, body, headers)

@@ -118,7 +118,8 @@ class Sandbox:
         self._has_spares = has_spares
         self._failing = frozenset(failing)
         self._login = login
-        self._twilio = TwilioStandIn(self.inbox, receipts_after_s, self._surroundings.post)
+        ringing_s = self._surroundings.ringing_s(receipts_after_s)
+        self._twilio = TwilioStandIn(self.inbox, receipts_after_s, ringing_s, self._surroundings.post)
         self._slack = SlackStandIn(self.inbox, self._surroundings.post)
         self._stand_ins: tuple[StandIn, ...] = (
             self._twilio,

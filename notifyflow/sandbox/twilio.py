@@ -47,12 +47,13 @@ class TwilioStandIn(StandIn):
         "voice": {"twilio": ("TWILIO_VOICE_FROM",), "twilio-b": ("TWILIO_B_VOICE_FROM", *_SECOND_ACCOUNT)},
     }
 
-    def __init__(self, inbox: Inbox, receipts_after_s: float, post: Post) -> None:
-        """Set the inbox, the seconds between two statuses, and what posts them."""
+    def __init__(self, inbox: Inbox, receipts_after_s: float, ringing_s: float, post: Post) -> None:
+        """Set the inbox, the seconds between two statuses and those that an unanswered call rings, and what posts them."""
         self._providers = {_authorization(sid): name for name, sid in _ACCOUNTS.items()}
         self._courier = Courier(AUTH_TOKEN, post)
         self._inbox = inbox
         self._pause_s = receipts_after_s
+        self._ringing_s = ringing_s
         self._texts: dict[str, Arrival] = {}
         self._calls: dict[str, _Delivery] = {}
 
@@ -211,7 +212,7 @@ class TwilioStandIn(StandIn):
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
         """Carry a message to its end, calling back at each status."""
-        delivery = _Delivery(arrival, inbox=self._inbox, courier=self._courier, pause_s=self._pause_s)
+        delivery = _Delivery(arrival, self._inbox, self._courier, pause_s=self._pause_s, ringing_s=self._ringing_s)
         if arrival.message.channel == "sms":
             self._texts[arrival.message.to] = arrival
             await delivery.carry_text(reaction)
@@ -226,13 +227,14 @@ class TwilioStandIn(StandIn):
 class _Delivery:
     """The life of one text or call, and its reports."""
 
-    def __init__(self, arrival: Arrival, *, inbox: Inbox, courier: Courier, pause_s: float) -> None:
+    def __init__(self, arrival: Arrival, inbox: Inbox, courier: Courier, *, pause_s: float, ringing_s: float) -> None:
         self._arrival = arrival
         self._number = arrival.message.number
         self._form = arrival.form
         self._inbox = inbox
         self._courier = courier
         self._pause_s = pause_s
+        self._ringing_s = ringing_s
         self._is_hung_up = asyncio.Event()
         self._is_answered = False
         self._parties = {
@@ -279,7 +281,7 @@ class _Delivery:
         self._tell_call("initiated")
         await asyncio.sleep(self._pause_s)
         self._tell_call("ringing")
-        await asyncio.sleep(self._pause_s)
+        await asyncio.sleep(self._ringing_s if does == "no-answer" else self._pause_s)
         if does == "rings":
             await asyncio.get_running_loop().create_future()
         if does in _UNANSWERED:

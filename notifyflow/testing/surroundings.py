@@ -84,6 +84,11 @@ class VirtualSurroundings(Surroundings):
         self._clock.pass_time(min(took, self._timeout))
         return replace(reaction, delay_s=0.0, kind=Kind.CUT if took >= self._timeout else reaction.kind)
 
+    def ringing_s(self, pause_s: float) -> float:
+        """Return for how many virtual seconds a call rings that nobody answers, about as long as a phone does."""
+        del pause_s
+        return 25.0
+
     async def post(self, url: str, body: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
         """Post a form to notifyflow's web application, one after the other, as soon as callbacks may come."""
         await self._is_open.wait()

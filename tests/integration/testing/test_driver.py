@@ -101,6 +101,18 @@ def test_a_text_reported_undelivered_becomes_a_call_and_a_pressed_key_acknowledg
     assert [each.result for each in row(driver, "voice").attempts] == [Result.TEMPORARY_FAILURE, Result.DELIVERED]
 
 
+def test_a_call_rings_for_a_while_before_nobody_has_answered(driver: Driver) -> None:
+    driver.sandbox.script("email: 550\nsms: 30006\ncall: nobody answers")
+    page(driver)
+    driver.run_until(lambda: bool(driver.inbox.messages(channel="voice")))
+    driver.advance(seconds=20)
+    assert last(driver, "voice").status == "ringing"
+    driver.flow.acknowledge("db-1", by="ben")
+    driver.advance(seconds=10)
+    assert last(driver, "voice").status in ("canceled", "no-answer")
+    assert driver.flow.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
+
+
 def test_an_acknowledgement_by_link_stops_the_pages(driver: Driver) -> None:
     page(driver, policy="insistent")
     driver.deliver()
