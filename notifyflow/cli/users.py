@@ -130,9 +130,9 @@ def _users() -> "Iterator[Users]":
 
 def _read_password() -> str:
     """Prompt twice for a password, or read one line; never an argument, which other users of the machine could see."""
-    if sys.stdin.isatty():
+    if screen.is_interactive():
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
-    return sys.stdin.readline().rstrip("\r\n")
+    return sys.stdin.readline().rstrip("\r\n") if sys.stdin else ""
 
 
 def _description(user: User) -> str:

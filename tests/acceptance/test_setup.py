@@ -97,6 +97,24 @@ def test_ctrl_c_leaves_no_settings_file(tmp_path: Path):
     assert {each.name for each in tmp_path.iterdir()} <= {"notifyflow.db", "notifyflow.db-shm", "notifyflow.db-wal"}
 
 
+@pytest.mark.parametrize(("keys", "code"), [("\x04", 1), ("\x03", 130)], ids=["end of input", "Ctrl-C"])
+def test_it_ends_at_its_last_question_and_says_how_to_start(tmp_path: Path, sandbox: Sandbox, keys: str, code: int):
+    trusted = {"NOTIFYFLOW_TRUSTED_ENDPOINTS": sandbox.settings()["NOTIFYFLOW_TRUSTED_ENDPOINTS"]}
+    with on_terminal("setup", folder=tmp_path, **trusted) as terminal:
+        for name in ("DATABASE", "BROKER", "PUBLIC"):
+            terminal.answer(rf"{name}_URL.*\n.*: ", "")
+        terminal.answer("Provider", "teams")
+        for question, text in {"name": "Ada", "id": "", "Slack": "", "Teams": sandbox.teams_url("a"), "time zone": ""}.items():
+            terminal.answer(rf"{question}.*: ", text)
+        terminal.wait_for("Has it arrived.*: ")
+        terminal.type(keys)
+        if code == 1:
+            terminal.wait_for("Nobody said whether the test page has arrived; `notifyflow status test-ada -v` shows it.")
+        terminal.wait_for("Start notifyflow with these settings:")
+        assert terminal.end() == code
+    assert {"directory.toml", "notifyflow.env"} <= {each.name for each in tmp_path.iterdir()}
+
+
 def test_what_is_set_is_not_asked_and_is_named_where_it_is_wrong(tmp_path: Path, sandbox: Sandbox):
     given = sandbox.settings()
     names = ("TWILIO_ACCOUNT_SID", "TWILIO_SMS_FROM", "TWILIO_BASE_URL", "TRUSTED_ENDPOINTS")

@@ -98,13 +98,18 @@ def show_unfinished(others: "Others | None") -> None:
     )
 
 
+def is_interactive() -> bool:
+    """Return whether standard input is a terminal, at which questions are answered; it may be closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def agree(question: str) -> None:
     """Ask for confirmation.
 
     Raises:
         NotConfirmed: When it is denied, or standard input is not a terminal.
     """
-    if not sys.stdin.isatty():
+    if not is_interactive():
         raise NotConfirmed(f"{question}\nNothing was done. Confirm with --yes; standard input is not a terminal.")
     err.print(question, markup=False, soft_wrap=True)
     if not typer.confirm("Continue?", err=True):

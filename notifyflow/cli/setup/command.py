@@ -1,7 +1,7 @@
 """The command that sets notifyflow up: from nothing to a page that arrives."""
 
 import shlex
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,17 +48,33 @@ def setup(
 ) -> None:
     """Ask for what a first page needs, try it, write the settings file, and send one test page."""
     given = None if answers_file is None else answers.read(answers_file)
-    if given is None and not sys.stdin.isatty():
+    if given is None and not screen.is_interactive():
         raise NotConfirmed("Nothing was done: standard input is not a terminal. Give the answers in a file with --answers.")
     with _nothing_written():
         draft = _begin(file)
         plan = _interviewed(draft) if given is None else _answered(draft, given)
+    with _uninterrupted():
         written = _write(plan)
     code = _show_warnings(written)
-    if plan.person is not None and not no_test_page:
-        code = Exit.OK if test_page.send(written.file, plan.person.id, is_asking=given is None) and not code else Exit.FAILED
-    _show_start(written)
+    try:
+        if plan.person is not None and not no_test_page:
+            code = Exit.OK if test_page.send(written.file, plan.person.id, is_asking=given is None) and not code else Exit.FAILED
+    finally:
+        _show_start(written)
     raise typer.Exit(code)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off until the end of the block."""
+    put_off: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: put_off.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if put_off:
+            raise KeyboardInterrupt
 
 
 @contextmanager

@@ -34,7 +34,11 @@ def send(file: SettingsFile, recipient_id: str, *, is_asking: bool) -> bool:
         )
         is_good = _has_left(status)
         if is_good and is_asking:
-            is_good = Confirm.ask(Text("Has it arrived?"), console=screen.err, default=True)
+            try:
+                is_good = Confirm.ask(Text("Has it arrived?"), console=screen.err, default=True)
+            except EOFError:
+                screen.warn(f"Nobody said whether the test page has arrived; `notifyflow status {status.facts.key} -v` shows it.")
+                return False
             if is_good:
                 flow.acknowledge(key, by=recipient_id, via=Via.CLI)
     if not is_good:

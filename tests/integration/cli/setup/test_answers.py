@@ -4,7 +4,9 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -321,3 +323,38 @@ def test_a_folder_that_is_not_there_is_named_before_anything_else(folder: Path):
     ended = answered({}, {}, "--file", "etc/notifyflow.env")
     assert ended.code == Exit.BAD_INPUT
     assert f"{folder / 'etc/notifyflow.env'}: it cannot be written: No such file or directory." in ended.out
+
+
+@pytest.mark.parametrize("write", range(2))
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_interrupt_leaves_both_files_whole(
+    folder: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, write: int, moment: str
+) -> None:
+    replace_file, done = os.replace, []
+
+    def interrupted(source: str, target: Path) -> None:
+        is_now = len(done) == write
+        if is_now and moment == "before":
+            signal.raise_signal(signal.SIGINT)
+        replace_file(source, target)
+        done.append(target)
+        if is_now and moment == "after":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    ended = CliRunner().invoke(
+        app,
+        ["setup", "--answers", "-"],
+        input=json.dumps({"settings": of_sandbox(sandbox), "person": {**ADA, "phone": "", "slack": ""}}),
+    )
+    assert ended.exit_code == 130, ended.output
+    assert {each.name for each in folder.iterdir()} == {"directory.toml", "notifyflow.env", "notifyflow.db"}
+    assert "were not written" not in ended.output
+    assert SettingsFile.read(folder / "notifyflow.env").variables["NOTIFYFLOW_DIRECTORY"] == str(folder / "directory.toml")
+
+
+def test_a_closed_standard_input_is_no_terminal(folder: Path) -> None:
+    program = Path(sys.executable).with_name("notifyflow")
+    ended = subprocess.run(["sh", "-c", 'exec "$0" setup <&-', program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, list(folder.iterdir())) == (2, [])
+    assert "standard input is not a terminal. Give the answers in a file with --answers." in ended.stderr
