@@ -1,6 +1,6 @@
 """The commands that silence incidents, and how silences are shown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ import notifyflow
 from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli.frame import screen
 from notifyflow.cli.frame.options import AsJson, By, as_options, span_option
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.insight import silence_words
 from notifyflow.core.insight.silence_words import sentence
 from notifyflow.core.insight.times import Times
@@ -67,10 +68,11 @@ def silence(
                 )
         found, damaged = flow.silences.all(), flow.silences.damaged()
         held = flow.silences.held_by([each.id for each in damaged])
+        warnings = flow.silences.warnings(found)
     if as_json:
-        screen.print_json(documents(found))
+        screen.print_json(documents(found, warnings))
         return
-    show(found)
+    show(found, warnings)
     for each in damaged:
         line = silence_words.damaged(each.id, held.get(each.id, 0))
         screen.out.print(Text(f"! {line}: notifyflow silence end {each.id}"), soft_wrap=True)
@@ -78,10 +80,12 @@ def silence(
         screen.out.print("Nothing is silenced.")
 
 
-def show(silences: Iterable[Silence]) -> None:
-    """Print silences, a line each, with what ends them."""
+def show(silences: Iterable[Silence], warnings: Mapping[str, Sequence[str]] = FrozenDict()) -> None:
+    """Print silences, a line each, with what ends them, and their warnings, by id."""
     for each in silences:
         screen.out.print(drawn(each), soft_wrap=True)
+        for warning in warnings.get(each.id, ()):
+            screen.warn(warning)
 
 
 def drawn(silence: Silence) -> Text:
@@ -94,8 +98,8 @@ def drawn(silence: Silence) -> Text:
     )
 
 
-def documents(silences: Iterable[Silence]) -> "Sequence[SilenceDocument]":
+def documents(silences: Iterable[Silence], warnings: Mapping[str, Sequence[str]] = FrozenDict()) -> "Sequence[SilenceDocument]":
     """Return silences for JSON."""
     from notifyflow.core.insight.schemas import SilenceDocument  # with --json only
 
-    return [SilenceDocument.of(each) for each in silences]
+    return SilenceDocument.of_all(silences, warnings)

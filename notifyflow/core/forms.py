@@ -204,7 +204,7 @@ def choice(kind: str, members: type[E]) -> Codec[E]:
 
     def read(node: Node) -> E:
         with suppress(ValueError):
-            return members(node.value)
+            return members(node.value if isinstance(node.value, str) else "")
         node.faults.note(lambda: unknown(node.where, kind, node.value, list(members)))
         raise UnreadableValue
 

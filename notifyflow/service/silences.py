@@ -1,20 +1,24 @@
 """Starts, ends and lists silences; users and keys need the right to operate in the namespaces that a silence covers."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from notifyflow.core import text
-from notifyflow.core.limits.silences import Author, Matchers, Silence, may_act, validate_silence
-from notifyflow.errors import Fault, InvalidSilence, SilenceNotFound
+from notifyflow.core.limits.silences import Author, Matchers, Silence, label_warnings, may_act, validate_silence
+from notifyflow.errors import Fault, InvalidDirectory, InvalidSilence, SilenceNotFound
 from notifyflow.log import get_logger
 from notifyflow.pipeline.delivery.silences import silencing
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.service.delivery.use_cases import UseCases
+from notifyflow.service.oncall.roster import Rosters
 from notifyflow.storage.store import Store
 
 _log = get_logger("notifyflow.app")
 
 _MOST = 1_000
+_LABELLED = 1_000
+"""How many of the last incidents are looked at for their labels."""
 KEPT_FOR = timedelta(days=7)
 """How long a list shows silences that are over."""
 
@@ -22,8 +26,9 @@ KEPT_FOR = timedelta(days=7)
 class Silences:
     """The silences of one database."""
 
-    def __init__(self, store: Store, use_cases: UseCases) -> None:
+    def __init__(self, store: Store, use_cases: UseCases, rosters: Rosters) -> None:
         self._store = store
+        self._rosters = rosters
         self._use_cases = use_cases
         self._clock, self._ids = use_cases.deps.clock, use_cases.deps.ids
 
@@ -120,6 +125,18 @@ class Silences:
         self._use_cases.prepare()
         now = self._clock.now()
         return self._store.read(lambda reads: reads.silences.held_by(silence_ids, namespaces, now=now))
+
+    def warnings(self, silences: Iterable[Silence], namespaces: Collection[str] | None = None) -> Mapping[str, Sequence[str]]:
+        """Return, by id, why silences that are not over may cover nothing: labels that nothing in some namespaces had."""
+        now = self._clock.now()
+        lasting = [each for each in silences if each.matchers.labels and each.until > now]
+        if not lasting:
+            return {}
+        known = set(self._store.read(lambda reads: reads.silences.recent_labels(namespaces, limit=_LABELLED)))
+        with suppress(InvalidDirectory):
+            directory = self._rosters.current().directory
+            known.update(*(route.match for route in directory.routes), *(job.all_labels for job in directory.heartbeats.values()))
+        return {each.id: tuple(label_warnings(each.matchers, sorted(known))) for each in lasting}
 
     def in_force(self, namespaces: Collection[str] | None = None) -> tuple[Silence, ...]:
         """Return those of ``all`` that have begun and not ended."""

@@ -41,7 +41,7 @@ def api(context: Context) -> APIRouter:
         """Return the silences that act on the key's namespace, also those of the last seven days. Scope: `read`."""
         found = context.service.silences.all(caller.namespaces)
         damaged = [each.id for each in context.service.silences.damaged(caller.namespaces)]
-        return SilenceListResponse(silences=[SilenceDocument.of(each) for each in found], damaged=damaged)
+        return SilenceListResponse(silences=_documents(context, caller, found), damaged=damaged)
 
     @routes.post(
         "",
@@ -61,7 +61,7 @@ def api(context: Context) -> APIRouter:
             namespaces=wanted.namespaces or None,
             begins_at=wanted.begins_at,
         )
-        return SilenceDocument.of(started)
+        return _documents(context, caller, [started])[0]
 
     @routes.post("/{silence_id}/end", summary="End a silence", responses=refusals(401, 403, 404, 422, 429))
     def end(caller: Annotated[ApiKey, let_operate], silence_id: str) -> SilenceDocument:
@@ -70,6 +70,10 @@ def api(context: Context) -> APIRouter:
         return SilenceDocument.of(context.service.silences.find(silence_id))
 
     return routes
+
+
+def _documents(context: Context, caller: ApiKey, silences: Sequence[Silence]) -> list[SilenceDocument]:
+    return SilenceDocument.of_all(silences, context.service.silences.warnings(silences, caller.namespaces))
 
 
 def _author_of_key(caller: ApiKey, by: str) -> Author:
@@ -83,11 +87,13 @@ class SilenceLine:
     Attributes:
         held: How many unresolved incidents it holds that the user sees.
         may_end: Whether the user may end it.
+        warnings: Why it may cover nothing.
     """
 
     silence: Silence
     held: int
     may_end: bool
+    warnings: Sequence[str]
 
 
 def dashboard(context: Context, bulkhead: Bulkhead) -> APIRouter:
@@ -163,6 +169,7 @@ def _damaged(context: Context, user: CurrentUser) -> Iterator[SilenceLine]:
 
 def _with_held(silences: Silences, user: CurrentUser, found: Sequence[Silence]) -> Iterator[SilenceLine]:
     held = silences.held_by([each.id for each in found], user.namespaces)
+    warnings = silences.warnings(found, user.namespaces)
     for each in found:
         may_end = user.may(Role.RESPONDER) and may_act(each.namespaces, user.namespaces)
-        yield SilenceLine(silence=each, held=held.get(each.id, 0), may_end=may_end)
+        yield SilenceLine(silence=each, held=held.get(each.id, 0), may_end=may_end, warnings=warnings.get(each.id, ()))

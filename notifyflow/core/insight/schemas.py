@@ -4,6 +4,7 @@ Fields are named like those of the values they are built from. An unknown or uns
 only a namespace may be an empty string, which names the empty namespace. Instants are ISO 8601 in UTC, with ``Z``.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any
@@ -319,6 +320,7 @@ class SilenceDocument(Document):
     author: str = Field(description="Who started it.")
     author_kind: str = Field(description="user, key or command.")
     reason: str
+    warnings: list[str] = Field([], description="Why it may cover nothing: labels that nothing has had so far.")
 
     @model_validator(mode="before")
     @classmethod
@@ -327,6 +329,11 @@ class SilenceDocument(Document):
             return value
         namespaces = None if value.namespaces is None else sorted(value.namespaces)
         return values(value) | {"match": str(value.matchers), "namespaces": namespaces}
+
+    @classmethod
+    def of_all(cls, silences: Iterable[Silence], warnings: Mapping[str, Sequence[str]]) -> "list[SilenceDocument]":
+        """Return silences, each with its warnings, by id."""
+        return [cls.of(each).model_copy(update={"warnings": list(warnings.get(each.id, ()))}) for each in silences]
 
 
 def of_status(status: IncidentStatus) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 
 from notifyflow.core import text
@@ -34,6 +35,7 @@ _KEY, _SEVERITY = "key", "severity"
 _QUOTED = frozenset(" '\"\\")
 _SPELLED = "Write label=value, key=value or severity<=ERROR; * stands for any text"
 _SOMETHING = "Name a label, as in team=orders, or a key; `notifyflow pause --all` stops everything"
+_NO_NAME = "* stands for any value of a label, not for its name: write team=* for all that have a team"
 _BY_KEY = "Name the incidents with key=, without * and without labels"
 
 
@@ -265,14 +267,23 @@ def validate_silence(
 
 def _match_faults(matchers: Matchers) -> Iterator[Fault]:
     patterns = [*matchers.keys, *(each for values in matchers.labels.values() for each in values)]
-    if not patterns or not all(matchers.labels.values()):
+    if not all(matchers.labels.values()) or not (matchers.labels or any(set(each) - {"*"} for each in matchers.keys)):
         yield Fault("match", "it would match every incident", _SOMETHING)
+    yield from (Fault("match", f"{text.quoted(each)} names no label", _NO_NAME) for each in matchers.labels if "*" in each)
     if len(patterns) > MOST_PATTERNS:
         yield Fault("match", f"it has more than {MOST_PATTERNS} patterns", "Start several silences")
     if any(not each or len(each) > LONGEST_PATTERN for each in (*patterns, *matchers.labels)):
         yield Fault("match", f"a label or pattern is empty, or has more than {LONGEST_PATTERN} characters", _SPELLED)
     if matchers.severity is Severity.CRITICAL and (matchers.labels or not matchers.keys or any("*" in each for each in patterns)):
         yield Fault("match", "CRITICAL incidents are only silenced by their keys", _BY_KEY)
+
+
+def label_warnings(matchers: Matchers, known: Collection[str]) -> Iterator[str]:
+    """Yield a warning for each label that nothing is known to have had, with the nearest one that something had."""
+    for label in sorted(matchers.labels.keys() - set(known)):
+        near = get_close_matches(label, known, n=1, cutoff=0.0)
+        what = f"no route, recent incident or watched job has the label {text.quoted(label)}"
+        yield f"{what}; the nearest is {text.quoted(near[0])}" if near else what
 
 
 def _namespace_faults(namespaces: Collection[str]) -> Iterator[Fault]:

@@ -40,6 +40,8 @@ def test_a_silence_is_started_listed_and_ended() -> None:
     )
     (listed,) = json.loads(run("silence", "list", "--json"))
     assert (listed["match"], listed["author"], listed["author_kind"]) == ("team=orders severity<=ERROR", "Grace", "command")
+    assert listed["warnings"] == ["no route, recent incident or watched job has the label 'team'"]
+    assert f"! {listed['warnings'][0]}\n" in started
     assert run("silence", "end", listed["id"], "--by", "Ada") == "Ended.\n"
     assert run("silence", "end", listed["id"]) == "It was over already.\n"
     assert "by Grace: upgrade; ended by Ada\n" in run("silence", "list")
@@ -66,6 +68,8 @@ def test_a_silence_is_planned_for_some_namespaces() -> None:
         (("team=orders", "--for", "2h", "--why", "upgrade", "--at", "2026-01-01 22:00"), "--at"),
         (("team=orders", "--for", "25h", "--why", "upgrade"), "--for"),
         (("orders", "--for", "2h", "--why", "upgrade"), "match"),
+        (("*=*", "--for", "2h", "--why", "upgrade"), "match"),
+        (("", "--for", "2h", "--why", "upgrade"), "match"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named_as_it_is_typed(words: tuple[str, ...], where: str) -> None:

@@ -62,6 +62,7 @@ def test_a_key_silences_its_namespace_and_ends_it(api: Api) -> None:
     status, made = api.operate(**SILENCE)
     assert (status, made["match"], made["namespaces"]) == (201, "team=orders severity<=ERROR", ["orders"])
     assert (made["author"], made["author_kind"], made["reason"]) == ("orders-operate", "key", "upgrade")
+    assert made["warnings"] == ["no route, recent incident or watched job has the label 'team'"]
     assert made["ends_at"] == "2026-11-25T05:00:00Z"
     assert api.listed() == [made]
     assert api.listed("payments") == []
@@ -122,6 +123,9 @@ def test_a_product_that_lets_a_hostile_key_silence_is_caught(
     [
         ({"match": ["team"]}, "match"),
         ({"match": ["severity<=WARNING"]}, "match"),
+        ({"match": ["*=*"]}, "match"),
+        ({"match": ["key=*"]}, "match"),
+        ({"match": []}, "match"),
         ({"match": ["team=orders", "severity<=CRITICAL"]}, "match"),
         ({"duration": "25h"}, "for"),
         ({"reason": " "}, "why"),
@@ -205,6 +209,18 @@ def test_maintenance_is_planned_in_the_zone_of_the_browser_and_cancelled(api: Ap
     assert "Cancel this silence? It will not begin." in shown
     assert browser.send("/silences", f"/silences/{silence.id}/end").status_code == 303
     assert "planned" not in words(browser.get("/silences").text)
+
+
+def test_a_label_that_nothing_has_is_warned_of_with_the_nearest_one(api: Api) -> None:
+    opened(api)
+    assert api.operate(namespace="", **(SILENCE | {"match": ["taem=orders"]}))[1]["warnings"] == [
+        "no route, recent incident or watched job has the label 'taem'; the nearest is 'team'"
+    ]
+    assert api.operate(namespace="", **SILENCE)[1]["warnings"] == []
+    assert api.operate(**SILENCE)[1]["warnings"] == ["no route, recent incident or watched job has the label 'team'"]
+    shown = words(visit(api.flow, Role.RESPONDER).get("/silences").text)
+    assert shown.count("! no route, recent incident or watched job has the label 'taem'; the nearest is 'team'") == 1
+    assert "'team';" not in shown
 
 
 def test_a_form_with_faults_keeps_what_was_typed(api: Api) -> None:

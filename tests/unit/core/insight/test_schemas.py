@@ -50,7 +50,7 @@ def test_a_silence_has_its_matchers_in_one_line(namespaces: frozenset[str] | Non
     assert document.as_json() == {
         **{"id": "s-1", "match": "team=orders severity<=ERROR", "namespaces": shown, "reason": "upgrade"},
         **{"begins_at": "2026-11-25T02:14:03Z", "ends_at": "2026-11-25T04:14:03Z", "ended_at": None, "ended_by": None},
-        **{"author": "Grace", "author_kind": "command"},
+        **{"author": "Grace", "author_kind": "command", "warnings": []},
     }
 
 

@@ -15,6 +15,7 @@ from notifyflow.core.limits.silences import (
     Matchers,
     Silence,
     is_again,
+    label_warnings,
     like,
     may_act,
     read_line,
@@ -242,3 +243,13 @@ def test_the_same_matchers_again_within_an_hour_of_their_end_are_noticed():
     assert not is_again(after(-1), [SILENCE])
     assert not is_again(after(1), [replace(SILENCE, ended_at=START)])
     assert not is_again(after(1.6), [replace(SILENCE, ended_at=START + 0.5 * HOUR)])
+
+
+def test_a_label_is_warned_of_unless_something_had_it() -> None:
+    matchers = read_matchers(["team=orders", "sevice=db"])
+    assert list(label_warnings(matchers, ["team", "service"])) == [
+        "no route, recent incident or watched job has the label 'sevice'; the nearest is 'service'"
+    ]
+    assert list(label_warnings(read_matchers(["team=x"]), [])) == [
+        "no route, recent incident or watched job has the label 'team'"
+    ]
