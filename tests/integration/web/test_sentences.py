@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -16,7 +17,7 @@ from notifyflow.cli.frame.picture import picture
 from notifyflow.cli.insight import overview
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.facts import NotificationFacts
-from notifyflow.core.delivery.model import Incident, Recipient, Severity, Step
+from notifyflow.core.delivery.model import Incident, Kind, Recipient, Severity, Step
 from notifyflow.core.insight.postmortem import markdown
 from notifyflow.core.insight.views import IncidentFilter, IncidentStatus
 from notifyflow.core.limits.pauses import PauseScope
@@ -123,6 +124,12 @@ def on_the_terminal(driver: Driver, status: IncidentStatus) -> list[str]:
     return [line.strip("│ ") for line in console.file.getvalue().splitlines()]
 
 
+def without_updates(page: str) -> tuple[str, list[str]]:
+    """Return a page of an incident without the status updates that people got, and the sentences about those."""
+    block = re.compile(r'<ul class="updates">.*?</ul>\n</details>\n', re.DOTALL)
+    return block.sub("", page), [line for each in block.findall(page) for line in sentences.words(each)]
+
+
 def check(
     driver: Driver,
     browser: Visit,
@@ -134,7 +141,9 @@ def check(
 ) -> None:
     """Read all that is said of an incident; that of operations speaks of others, too, and so does the list."""
     explain = meanings(driver.flow.channels)
-    page = browser.get(f"/incidents/{status.facts.id}").text
+    page, updates = without_updates(browser.get(f"/incidents/{status.facts.id}").text)
+    rows = [row for each in status.escalations for row in each.notifications if row.kind is Kind.STATUS_UPDATE]
+    assert list(sentences.untrue(updates, rows, None)) == []
     drilled = DrilledDocument.of_incidents("x", [status], operations, calling=CALLING, explain=explain, is_settled=True)
     said = {
         "page": sentences.words(page),
