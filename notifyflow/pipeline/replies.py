@@ -11,7 +11,7 @@ from notifyflow.core.delivery.model import Ended, Receipt, Severity, Stopped
 from notifyflow.core.messages.carried import CarriedPage, CodedMessage, Meaning, meant_by_code, meant_by_word
 from notifyflow.core.messages.links import read_subject_id
 from notifyflow.core.messages.replies import CHANGING, Choice, Effect, HandledReply, Intent, Reply, write_response
-from notifyflow.errors import InvalidLink
+from notifyflow.errors import InvalidLink, UnreadableRow
 from notifyflow.pipeline.delivery import links, status_updates
 from notifyflow.pipeline.delivery.acknowledge import acknowledge_locked
 from notifyflow.pipeline.delivery.acknowledge_many import Acknowledging, acknowledge_many
@@ -56,6 +56,8 @@ def handle_reply(
             return HandledReply(effect=Effect.REPEATED)
         tx.ledger.inbox.store_reply(receipt, is_done=reply.intent in CHANGING)
         handled = told or _do(tx, reply, channel, recipients)
+        if handled.effect is Effect.UNKNOWN and tx.ledger.unread:
+            handled = HandledReply(effect=Effect.UNREADABLE)
         return replace(handled, is_withheld=bool(reply.number) and not _may_respond(tx, reply, handled))
 
     try:
@@ -64,6 +66,8 @@ def handle_reply(
         told, stopped = _acknowledge_several(deps, several.pages, via=channel)
         handled, follow_ups = sparing.run(deps, partial(body, told=told))
         follow_ups = stopped + follow_ups
+    except UnreadableRow:
+        handled, follow_ups = sparing.run(deps, partial(body, told=HandledReply(effect=Effect.UNREADABLE)))
     if handled.effect is Effect.BLOCKED:
         follow_ups += _end_texts(deps, channel, reply.number)
     return Committed(handled, follow_ups)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.core.delivery.model import Via
 from notifyflow.core.intake.integrations.inbound import InboundRequest
-from notifyflow.errors import StorageError, StorageUnavailable
+from notifyflow.errors import DamagedIncident, StorageError, StorageUnavailable, UnreadableRow
 from notifyflow.pipeline import inbound
 from notifyflow.pipeline.inbound import RoutedRequest
 from notifyflow.service.delivery.use_cases import UseCases
@@ -32,6 +32,7 @@ class Integrations:
 
         Raises:
             StorageUnavailable: When the database does not answer in time; some of them may be committed.
+            UnreadableRow: When the incident of one of them is damaged; the others are committed, and its sender tries again.
             StorageError: When the database refuses one of them; the others are committed.
         """
         rest = self._find_recipients(requests, caller.name)
@@ -44,6 +45,8 @@ class Integrations:
             except StorageError as error:  # a broken request harms no other
                 refusal = self._handle_one_by_one(rest[: inbound.BATCH_LIMIT], caller, via) or error
                 rest = rest[inbound.BATCH_LIMIT :]
+        if isinstance(refusal, DamagedIncident):
+            raise UnreadableRow(refusal.table, refusal.row_id, refusal.column, refusal.why) from refusal
         if refusal is not None:
             raise refusal
 

@@ -43,11 +43,13 @@ _LATE = " Nothing was changed."
 _STILL_OPEN = "Still open: "
 _AMBIGUOUS = " open, nothing was acknowledged. Reply with a code: "
 _UNKNOWN = "Nothing was acknowledged: nothing of that kind is open for this number. Use the link in the message."
+_UNREADABLE = "Nothing was acknowledged: the incident cannot be read in the database. Tell operations."
 _UNBLOCKED = "You get texts from this number again. Reply STOP to end them."
 _EXPLAINED = "Reply ACK to acknowledge what you were paged for, or the code in the message. STOP ends all texts from this number."
 _OURS = (
-    rf"(?s)(?:\[[^\]]*\] )?(?:{_ACKNOWLEDGED.format(count='(?:it|[0-9]+)')}|{re.escape(_UNKNOWN)}|{re.escape(_UNBLOCKED)}"
-    rf"|{re.escape(_EXPLAINED)}|[0-9]+ (?:is|are){re.escape(_AMBIGUOUS)}|[^\n]*\.{re.escape(_LATE)}\s*\Z)"
+    rf"(?s)(?:\[[^\]]*\] )?(?:{_ACKNOWLEDGED.format(count='(?:it|[0-9]+)')}"
+    rf"|{'|'.join(map(re.escape, (_UNKNOWN, _UNREADABLE, _UNBLOCKED, _EXPLAINED)))}"
+    rf"|[0-9]+ (?:is|are){re.escape(_AMBIGUOUS)}|[^\n]*\.{re.escape(_LATE)}\s*\Z)"
 )
 """Matches every response of ours."""
 
@@ -103,11 +105,21 @@ class Effect(StrEnum):
     RISEN = "risen"
     AMBIGUOUS = "ambiguous"
     UNKNOWN = "unknown"
+    UNREADABLE = "unreadable"
     BLOCKED = "blocked"
     UNBLOCKED = "unblocked"
     EXPLAINED = "explained"
     REPEATED = "repeated"
     IGNORED = "ignored"
+
+
+_FIXED = {
+    Effect.UNKNOWN: _UNKNOWN,
+    Effect.UNREADABLE: _UNREADABLE,
+    Effect.UNBLOCKED: _UNBLOCKED,
+    Effect.EXPLAINED: _EXPLAINED,
+}
+"""The responses that are the same for every incident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,14 +226,8 @@ def _write(handled: HandledReply) -> str:
             count = handled.open_incidents or len(handled.choices)
             listed = "; ".join(map(_choice, handled.choices[:_LISTED]))
             return f"{count} {'is' if count == 1 else 'are'}{_AMBIGUOUS}{listed}"
-        case Effect.UNKNOWN:
-            return _UNKNOWN
-        case Effect.UNBLOCKED:
-            return _UNBLOCKED
-        case Effect.EXPLAINED:
-            return _EXPLAINED
-        case _:  # blocked, repeated or ignored
-            return ""
+        case _:  # without one: blocked, repeated or ignored
+            return _FIXED.get(handled.effect, "")
 
 
 def _first(choices: Sequence[Choice]) -> str:

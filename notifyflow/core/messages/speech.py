@@ -87,6 +87,8 @@ def write_key_response(handled: HandledReply | None) -> str:
             return f"{aloud(handled.by)}. Nothing was changed."
         case Effect.RISEN:
             return f"It is {handled.still_open[0].risen_to} now. It stays open until you acknowledge that."
+        case Effect.UNREADABLE:
+            return "Nothing was acknowledged: the incident cannot be read. Tell operations."
         case Effect.EXPLAINED:
             return "Thank you. Nobody has acknowledged it yet."
         case _:

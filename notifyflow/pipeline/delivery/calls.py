@@ -22,7 +22,8 @@ _UNHEARD = "{count} incidents failed, because three calls in ten minutes had no 
 def describe_key(deps: Dependencies, receipt: Receipt) -> HandledReply:
     """Return the response to a pressed key: the state of the incidents now, and the call's content, to go on with it."""
     handled = receive.describe_current_state(deps, receipt)
-    return handled if handled.effect is Effect.UNKNOWN else use_case.run(deps, lambda tx: _describe(tx, receipt, handled)).value
+    is_dark = handled.effect in (Effect.UNKNOWN, Effect.UNREADABLE)
+    return handled if is_dark else use_case.run(deps, lambda tx: _describe(tx, receipt, handled)).value
 
 
 def find_calls_to_ask(deps: Dependencies, providers: Collection[str], *, limit: int) -> tuple[CallToAsk, ...]:

@@ -19,7 +19,7 @@ from notifyflow.core.delivery.model import EscalationState, IncidentState, Recei
 from notifyflow.core.messages import bundle
 from notifyflow.core.messages.keys import for_title
 from notifyflow.core.messages.replies import Choice, Effect, HandledReply
-from notifyflow.errors import CommitUnknown
+from notifyflow.errors import CommitUnknown, UnreadableRow
 from notifyflow.pipeline.delivery import acknowledge, decisions, outages, provider_health, status_updates
 from notifyflow.pipeline.transaction import set_aside, use_case
 from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps, ReceiptMatch
@@ -170,7 +170,10 @@ def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply
             return HandledReply(effect=Effect.ACKNOWLEDGED)
         return HandledReply(effect=Effect.LATE, by=status_updates.late_reply(tx, incident, escalation.recipient_id))
 
-    return use_case.run(deps, body)[0]
+    try:
+        return use_case.run(deps, body)[0]
+    except UnreadableRow:
+        return HandledReply(effect=Effect.UNREADABLE)
 
 
 def match_waiting(tx: Transaction, told: Sequence[tuple[AttemptRef, str | None]]) -> dict[str, list[Receipt]]:

@@ -160,10 +160,13 @@ class Incidents(MachineRepository[IncidentFacts]):
         """Read the latest content.
 
         Raises:
+            DamagedIncident: When it cannot be read.
             StorageError: When there is no such incident.
         """
         if ("content", incident_id) not in self._unit.unlocked:
+            known = len(self._unit.unread)
             self.load_contents([incident_id])
+            self._unit.insist_since(known)
         content: Incident | None = self._unit.unlocked.get(("content", incident_id))
         return must_exist(content, "incident", incident_id)
 

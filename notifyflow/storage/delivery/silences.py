@@ -263,8 +263,9 @@ class SilenceReads(Reader):
 
     def recent_labels(self, namespaces: Collection[str] | None, *, limit: int) -> frozenset[str]:
         """Return the names of the labels of those of the last incidents that are in some namespaces (None for all)."""
-        query = IncidentRow.select(IncidentRow.namespace, IncidentRow.content_labels).order_by(IncidentRow.id.desc()).limit(limit)
-        rows = (row for row in self._source.rows(query) if namespaces is None or row["namespace"] in namespaces)
+        query = IncidentRow.select(IncidentRow.id, IncidentRow.namespace, IncidentRow.content_labels)
+        found = self._source.readable(query.order_by(IncidentRow.id.desc()).limit(limit), IncidentRow.id)
+        rows = (row for row in found if namespaces is None or row["namespace"] in namespaces)
         return frozenset(label for row in rows for label in row["content_labels"])
 
     def every(self) -> tuple[Silence, ...]:

@@ -134,7 +134,7 @@ class Rows:
             stored = {row["digest"]: row["document"] for row in _POLICIES(missing).rows(self.db)}
             for digest in missing:
                 with suppress(Exception):
-                    found[digest] = policies.parse(digest, must_exist(stored.get(digest), "policy", digest))
+                    found[digest] = self._parsed(digest, must_exist(stored.get(digest), "policy", digest))
         for row in rows:
             if found[row["policy"]] is None:
                 readable = {name: value for name, value in row.items() if name != "policy"}
@@ -144,6 +144,9 @@ class Rows:
     def _remembered(self, digest: str) -> Policy | None:
         """Return a policy that needs no row, or None."""
         return policies.known_as(digest)
+
+    def _parsed(self, digest: str, document: str) -> Policy:
+        return policies.parse(digest, document)
 
     def with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> list[NotificationFacts]:
         """Add the attempts of notifications to their rows; leave out notifications with an unreadable attempt."""
@@ -234,10 +237,13 @@ class Rows:
 
 
 class StoredRows(Rows):
-    """Reads facts as they are stored: also a policy that this process remembers has to be in its row."""
+    """Reads facts as they are stored: also a policy that this process remembers has to be in its row, as it was written."""
 
     def _remembered(self, digest: str) -> Policy | None:
         return None
+
+    def _parsed(self, digest: str, document: str) -> Policy:
+        return policies.genuine(digest, document)
 
 
 class Reader:

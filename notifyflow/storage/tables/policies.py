@@ -11,6 +11,7 @@ from typing import Any
 
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.intake.documents import dump_policy, load_policy
+from notifyflow.errors import Fault, InvalidPolicy
 
 _MOST = 256
 """How many policies are remembered; the oldest is forgotten first."""
@@ -64,6 +65,14 @@ def parse(digest: str, document: str) -> Policy:
     """
     policy = load_policy(document)
     _remember(_policies, digest, policy)
+    return policy
+
+
+def genuine(digest: str, document: str) -> Policy:
+    """Parse a policy's JSON, whatever is remembered; raise ``InvalidPolicy`` also when it is not what the digest was made of."""
+    policy = load_policy(document)
+    if hashlib.sha256(document.encode()).hexdigest() != digest:
+        raise InvalidPolicy((Fault("document", "it was changed after it was stored", "Restore it as it was written"),))
     return policy
 
 

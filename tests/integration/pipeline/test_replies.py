@@ -15,8 +15,10 @@ from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply
 from notifyflow.pipeline.limits.claim import claim
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction.ports import Claimed, Committed, Dependencies
+from notifyflow.storage.dialects import execute
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, a_contact, a_recipient, an_incident
+from tests.damage import run
 from tests.driver import Driver
 from tests.leases import record_one
 from tests.notifying import notify
@@ -103,6 +105,19 @@ def test_without_an_open_incident_the_response_describes_the_last_one(driver: Dr
     assert (late.effect, late.by) == (Effect.LATE, "bob acknowledged it")
     driver.resolve("bob", "db-1")
     assert say(driver).value.by == "It is over"
+
+
+def test_a_reply_to_an_incident_that_cannot_be_read_says_so_and_another_one_is_acknowledged(driver: Driver) -> None:
+    text(driver, "db-1")
+    hurt = text(driver, "db-2").message.content.reply
+    where = "WHERE key = 'db-2'"
+    run(driver.deps, lambda db: execute(db, f"UPDATE notifyflow_incident SET state = 'LOUD' {where}"))
+    assert say(driver, code=hurt).value.effect is Effect.UNREADABLE
+    assert say(driver).value.effect is Effect.ACKNOWLEDGED
+    assert driver.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
+    assert say(driver).value.effect is Effect.UNREADABLE
+    run(driver.deps, lambda db: execute(db, f"UPDATE notifyflow_incident SET state = 'OPEN' {where}"))
+    assert say(driver, code=hurt).value.effect is Effect.ACKNOWLEDGED
 
 
 def test_stop_leaves_the_other_number_of_ours(driver: Driver) -> None:

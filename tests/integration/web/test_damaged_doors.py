@@ -427,6 +427,32 @@ def _failures_of_command(scene: Scene, command: tuple[str, ...]) -> Iterator[str
         yield f"{' '.join(command)} lacks the neighbour"
 
 
+def test_alerts_beside_a_damaged_incident_are_taken_and_the_sender_is_told_which_is_damaged(scene: Scene) -> None:
+    _, key = scene.driver.flow.access().create("prometheus", {KeyScope.INGEST}, valid_for=None)
+
+    def send(status: str) -> Any:
+        alerts = [{"status": status, "fingerprint": each, "labels": {"alertname": each}} for each in ("a", "b")]
+        headers = {"authorization": f"Bearer {key}", "cookie": ""}
+        return scene.admin.request("POST", "/v1/alertmanager", headers=headers, json={"alerts": alerts})
+
+    assert send("firing").status_code == 202
+    ((hurt,),) = scene.sql("SELECT id FROM notifyflow_incident WHERE key = 'alertmanager/a'")
+    for column, value in DAMAGE["incident"].items():
+        ((before,),) = scene.sql(f"SELECT {column} FROM notifyflow_incident WHERE id = ?", hurt)
+        scene.sql(f"UPDATE notifyflow_incident SET {column} = ? WHERE id = ?", value, hurt)
+        refused = send("firing")
+        name = f"{hurt}: the column {column.removeprefix('content_')} cannot be read"
+        assert (refused.status_code, name in refused.json()["detail"]) == (503, True), refused.text
+        refused = send("resolved")
+        assert refused.status_code == (202 if column.startswith("content_") else 503), column
+        assert scene.sql("SELECT COUNT(*) FROM notifyflow_incident WHERE key = 'alertmanager/b' AND state <> 'RESOLVED'") == [
+            (0,)
+        ]
+        scene.sql(f"UPDATE notifyflow_incident SET {column} = ? WHERE id = ?", before, hurt)
+        assert send("firing").status_code == 202
+        ((hurt,),) = scene.sql("SELECT id FROM notifyflow_incident WHERE key = 'alertmanager/a' AND state <> 'RESOLVED'")
+
+
 def test_what_is_left_out_is_counted_on_the_page_in_the_api_and_by_the_command_and_named_on_health(scene: Scene) -> None:
     with damaged(scene, "incident", "severity", LOUD) as row_id:
         name = f"incident {row_id}: the column severity cannot be read (ValueError)"

@@ -24,7 +24,7 @@ from notifyflow.pipeline.transaction.ports import Claimed
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.dialects import execute
 from tests.builders import ACCEPTED, BUSY, START, UNKNOWN, a_contact, a_recipient, an_incident
-from tests.damage import Damage, damaged, release_all
+from tests.damage import Damage, damaged, release_all, run
 from tests.driver import Driver
 
 CRITICAL, ERROR, WARNING = Severity.CRITICAL, Severity.ERROR, Severity.WARNING
@@ -513,6 +513,18 @@ def test_the_response_to_a_key_tells_how_things_are_by_now(driver: Driver) -> No
     assert (handled.effect, handled.content and handled.content.title) == (Effect.EXPLAINED, "db-1 is down")
     foreign = Receipt(provider=PROVIDER, event_id="e", result=None, attempt_id="0" * 32, code="key 1", is_key_press=True)
     assert describe_key(driver.deps, foreign) == HandledReply(effect=Effect.UNKNOWN)
+
+
+def test_the_response_to_a_key_says_that_the_incident_cannot_be_read(driver: Driver) -> None:
+    notify(driver, "db-1")
+    call = make(driver)
+    key = Receipt(
+        provider=PROVIDER, event_id="e", result=None, attempt_id=call.message.attempt_id, code="key 2", is_key_press=True
+    )
+    run(driver.deps, lambda db: execute(db, "UPDATE notifyflow_incident SET state = 'LOUD'"))
+    assert describe_key(driver.deps, key) == HandledReply(effect=Effect.UNREADABLE)
+    run(driver.deps, lambda db: execute(db, "UPDATE notifyflow_incident SET state = 'OPEN'"))
+    assert describe_key(driver.deps, key).effect is Effect.EXPLAINED
 
 
 def test_a_failed_tier_opens_the_next_one_although_the_call_was_shared(driver: Driver) -> None:

@@ -150,7 +150,14 @@ def test_damage_is_found_by_its_rule(database: Path, tmp_path: Path, damages: tu
     assert all(each.row_id and each.incident_id and each.what for each in found)
 
 
-@pytest.mark.parametrize("statement", ["DELETE FROM notifyflow_policy", "UPDATE notifyflow_policy SET document = '{}'"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM notifyflow_policy",
+        "UPDATE notifyflow_policy SET document = '{}'",
+        "UPDATE notifyflow_policy SET document = REPLACE(document, 'email', 'sms')",
+    ],
+)
 def test_rows_whose_policy_is_missing_or_damaged_are_found_also_where_it_is_remembered(
     driver: Driver, database_url: str, statement: str
 ) -> None:

@@ -263,7 +263,7 @@ def test_those_that_are_open_are_listed_in_few_words() -> None:
     assert len(response) < 400
 
 
-@pytest.mark.parametrize("effect", [Effect.UNKNOWN, Effect.UNBLOCKED, Effect.EXPLAINED])
+@pytest.mark.parametrize("effect", [Effect.UNKNOWN, Effect.UNREADABLE, Effect.UNBLOCKED, Effect.EXPLAINED])
 def test_what_acknowledges_nothing_does_not_say_that_it_did(effect: Effect) -> None:
     response = write_response(HandledReply(effect=effect))
     assert response

@@ -89,6 +89,10 @@ def test_any_content_can_be_spoken(content: Content) -> None:
         (HandledReply(effect=Effect.EXPLAINED), "Thank you. Nobody has acknowledged it yet."),
         (HandledReply(effect=Effect.UNKNOWN), "Nothing was acknowledged."),
         (
+            HandledReply(effect=Effect.UNREADABLE),
+            "Nothing was acknowledged: the incident cannot be read. Tell operations.",
+        ),
+        (
             HandledReply(effect=Effect.RISEN, still_open=[Choice(code="", title="", incident_id="", risen_to=Severity.CRITICAL)]),
             "It is CRITICAL now. It stays open until you acknowledge that.",
         ),
