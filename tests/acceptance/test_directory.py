@@ -1,3 +1,4 @@
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -79,3 +80,39 @@ def test_a_broken_directory_is_a_fault_of_the_settings(line: CommandLine):
     ended = line.run("config", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
     assert ended.code == 2
     assert "✕ NOTIFYFLOW_DIRECTORY document" in ended.out
+
+
+def test_the_first_ping_of_each_declared_job_counts_where_only_the_web_service_runs(line: CommandLine):
+    """The second job is added while it runs, and pings at once."""
+    given = {"NOTIFYFLOW_DIRECTORY": "directory.toml", "NOTIFYFLOW_BROKER_URL": "redis://127.0.0.1:1"}
+    jobs = ("nightly", "hourly")
+    keys = {
+        name: line.run("keys", "create", "--name", name, "--scope", "ping", "--heartbeat", name, "--json", **given)
+        for name in jobs
+    }
+
+    def ping(url: str, name: str) -> str:
+        command = [
+            "curl",
+            "--noproxy",
+            "*",
+            "-fsS",
+            "--retry",
+            "5",
+            "-w",
+            " %{http_code}",
+            f"{url}/v1/heartbeats/{keys[name].document['key']}",
+        ]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+
+    line.write("directory.toml", GOOD + '[heartbeats.nightly]\nevery = "1d"\n')
+    with line.running("web", "--port", "0", until="Listening on", **given) as lines:
+        url = lines[-1].split("Listening on ")[1].split()[0]
+        assert ping(url, "nightly") == "OK 200"
+        assert ping(url, "hourly").endswith("404")
+        line.write("directory.toml", GOOD + '[heartbeats.nightly]\nevery = "1d"\n[heartbeats.hourly]\nevery = "1h"\n')
+        assert ping(url, "hourly") == "OK 200"
+        line.write("directory.toml", GOOD + "[heartbeats.nightly\n")
+        assert ping(url, "hourly") == "OK 200", "the last good version stays in force"
+    line.write("directory.toml", GOOD + '[heartbeats.weekly]\nevery = "7d"\n')
+    assert "weekly" in line.run("heartbeats", **given).out

@@ -29,9 +29,7 @@ SIGNS = {
     Mark.UNKNOWN: "?",
 }
 _SHOWN = 20
-_NONE = (
-    "No heartbeat is declared, or no process has read the directory yet: `notifyflow up`, `notifyflow web` and the workers do."
-)
+_NONE = "No heartbeat is declared in the directory."
 
 
 @app.command()

@@ -1,7 +1,9 @@
 """The directory's file: read when it has changed, and not used while it is broken."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,6 +98,14 @@ class DirectoryFile:
                 self._tell(_BROKEN)
                 self._is_untold = False
             return self._version
+
+    def wait_until_at_rest(self) -> None:
+        """Wait until the file may be read, if it has changed within the last second."""
+        if self._path is not None:
+            with suppress(OSError):
+                age = self._clock.now() - datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
+                if timedelta() <= age < _AT_REST_AFTER:
+                    time.sleep((_AT_REST_AFTER - age).total_seconds())
 
     def _has_changed(self, path: Path) -> bool:
         try:

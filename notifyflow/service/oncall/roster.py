@@ -40,14 +40,18 @@ class Rosters:
         self._is_older = False
         self._roster = EMPTY
         self._read_at: datetime | None = None
+        self._reread_at: datetime | None = None
         self._numbers: _Derived[Mapping[str, tuple[str, ...]]] = _Derived({})
         self._people: _Derived[Mapping[str, frozenset[str]]] = _Derived({})
         self._addresses: _Derived[frozenset[str]] = _Derived(frozenset())
-        self._lock = threading.Lock()
+        self._renew_locks()
+
+    def _renew_locks(self) -> None:
+        self._lock, self._rereading = threading.Lock(), threading.Lock()
 
     def begin_anew(self) -> None:
         """Renew the locks in a forked child: the threads that hold them stayed with the parent."""
-        self._lock = threading.Lock()
+        self._renew_locks()
         self._file.begin_anew()
 
     def current(self) -> Roster:
@@ -73,6 +77,18 @@ class Rosters:
         """Return the roster as it is now; raise ``StorageUnavailable`` as ``current`` does."""
         self._read_at = None
         return self.current()
+
+    def reread(self) -> Roster:
+        """Return the roster for somebody who misses a name in it: read again at most once a second for all together.
+
+        A file that has just changed is waited for until it may be read. Raises as ``current``.
+        """
+        self._file.wait_until_at_rest()
+        with self._rereading:
+            now = self._deps.clock.now()
+            if self._reread_at is None or not self._reread_at <= now < self._reread_at + _READ_EVERY:
+                self._reread_at, self._read_at = now, None
+            return self.current()
 
     @property
     def why_file_is_unused(self) -> str:

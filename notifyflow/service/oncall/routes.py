@@ -22,12 +22,16 @@ _SOURCE = "heartbeat"
 
 
 class Routes:
-    """The routes of the directory in force."""
+    """The routes of the directory in force.
+
+    Attributes:
+        rosters: The directory.
+    """
 
     def __init__(self, deps: Dependencies, policies: Mapping[str, Policy], rosters: Rosters) -> None:
         self._deps = deps
         self._policies = policies
-        self._rosters = rosters
+        self.rosters = rosters
 
     def route(self, requests: Sequence[InboundRequest], sender: str) -> Sequence[RoutedRequest]:
         """Return requests with their recipients, by the keys of their incidents.
@@ -39,7 +43,7 @@ class Routes:
         Raises:
             StorageUnavailable: When the database does not answer in time.
         """
-        roster, now = self._rosters.current(), self._deps.clock.now()
+        roster, now = self.rosters.current(), self._deps.clock.now()
         found: dict[int, RoutedRequest] = {}
         routed = []
         for request in sorted(requests, key=lambda request: request.incident.key):
@@ -51,7 +55,7 @@ class Routes:
 
     def of_jobs(self, names: Sequence[str]) -> Sequence[RoutedJob]:
         """Return watched jobs with the recipients of their incidents; raise ``StorageUnavailable`` as ``route`` does."""
-        roster, now = self._rosters.current(), self._deps.clock.now()
+        roster, now = self.rosters.current(), self._deps.clock.now()
         declared = roster.directory.heartbeats
         return [
             RoutedJob(name=name, routed=self._of_job(declared[name], roster, now) if name in declared else None) for name in names

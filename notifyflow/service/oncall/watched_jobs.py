@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 
 from notifyflow.core.oncall.pings import Ping
 from notifyflow.core.oncall.watched_jobs import Listening, WatchedJob
-from notifyflow.errors import HeartbeatNotFound
+from notifyflow.errors import HeartbeatNotFound, InvalidDirectory
 from notifyflow.log import get_logger
 from notifyflow.pipeline.keys import note_uses
 from notifyflow.pipeline.oncall import watched_jobs
@@ -82,11 +82,26 @@ class JobWatch:
             HeartbeatNotFound: When the directory declares no such job.
             StorageUnavailable: When the database does not answer in time.
         """
-        counted = self._pings.commit(Pinged(name=name, ping=ping, method=method, key_id=key_id))
+        pinged = Pinged(name=name, ping=ping, method=method, key_id=key_id)
+        counted = self._pings.commit(pinged)
+        if counted is Counted.NOT_DECLARED and self._is_declared(name):
+            counted = self._pings.commit(pinged)
         if counted is Counted.NOT_DECLARED:
             raise HeartbeatNotFound(name)
         _log.info("app.ping_received", heartbeat=name, signal=ping.signal.value, counted=counted is Counted.COUNTED)
         return counted
+
+    def _is_declared(self, name: str) -> bool:
+        """Read the directory again; return whether it declares a job."""
+        with suppress(InvalidDirectory):
+            return name in self._routes.rosters.reread().directory.heartbeats
+        return False
+
+    def _prepare(self) -> None:
+        """Store the jobs of the directory, if it has changed."""
+        self._use_cases.prepare()
+        with suppress(InvalidDirectory):
+            self._routes.rosters.current()
 
     def sweep(self) -> None:
         """Judge the deadlines that have passed, and open and resolve the incidents of jobs.
@@ -115,27 +130,27 @@ class JobWatch:
             after: The name after which it begins; empty for the first page.
             limit: How many jobs it has at most.
         """
-        self._use_cases.prepare()
+        self._prepare()
         jobs = self._store.read(lambda reads: reads.watched_jobs.page(namespaces, after=after, limit=limit + 1))
         return JobPage(jobs=jobs[:limit], after=jobs[limit - 1].name if len(jobs) > limit else "")
 
     def unwell(self, namespaces: frozenset[str] | None, *, limit: int) -> Sequence[WatchedJob]:
         """Return the watched jobs of some namespaces that were missed, failed or are unknown, the newest first."""
-        self._use_cases.prepare()
+        self._prepare()
         return self._store.read(lambda reads: reads.watched_jobs.unwell(namespaces, limit=limit))
 
     def find(self, name: str) -> WatchedJob | None:
         """Return a watched job that the directory declares, or None."""
-        self._use_cases.prepare()
+        self._prepare()
         return self._store.read(lambda reads: reads.watched_jobs.find(name))
 
     def note_listening(self) -> None:
         """Note that this process can store pings; raise ``StorageUnavailable`` if it cannot."""
-        self._use_cases.prepare()
+        self._prepare()
         watched_jobs.note_listening(self._use_cases.deps)
 
     def all(self) -> tuple[Sequence[WatchedJob], Listening]:
         """Return all watched jobs by name, and whether pings can be stored now."""
-        self._use_cases.prepare()
+        self._prepare()
         now = self._use_cases.deps.clock.now()
         return self._store.read(lambda reads: (reads.watched_jobs.all(), reads.watched_jobs.listening(since=now)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from peewee import Database
 
 from notifyflow.app import NotifyFlow
 from notifyflow.core.accounts.keys import KeyScope
@@ -137,6 +138,27 @@ def test_the_use_of_a_key_is_noted_with_its_ping_once_an_hour(site: Site, clock:
 
 def test_a_job_that_is_not_declared_is_named_to_its_key_alone(site: Site) -> None:
     assert site.send("gone", key=site.ping_key("gone")).status_code == 404
+
+
+def test_unknown_jobs_have_the_directory_read_once_a_second_for_all(
+    site: Site, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    run = Database.execute_sql
+    monkeypatch.setattr(Database, "execute_sql", lambda db, sql, *values: statements.append(sql) or run(db, sql, *values))
+
+    def reads() -> int:
+        statements.clear()
+        for _ in range(20):
+            assert site.send("gone", key=key).status_code == 404
+        return sum("notifyflow_roster" in each for each in statements)
+
+    key = site.ping_key("gone")
+    at_first = reads()
+    assert 1 <= at_first <= 2
+    assert reads() == 0
+    clock.at += timedelta(seconds=1)
+    assert reads() == at_first
 
 
 def test_a_method_that_is_not_declared_a_preview_and_a_bad_run_do_not_count(site: Site) -> None:
