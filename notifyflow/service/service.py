@@ -122,7 +122,7 @@ class Service:
         self.duty_warnings = DutyWarnings(self.rosters, self._deps, policies)
         self.rehearsals = Rehearsals(self.rosters, self._deps, policies)
         self.health, self.links = Health(store, use_cases), Links(store, use_cases)
-        self.silences = Silences(store, use_cases, self.rosters)
+        self.silences = Silences(store, use_cases, self.rosters.labels)
         self.oncall = OnCall(store, use_cases, self.rosters)
         known = partial(self.rosters.addresses, self._deps.check_address)
         self._unknown_addresses = UnknownAddresses(known, self._deps.clock, a_minute=unknown_addresses_a_minute)

@@ -1,17 +1,15 @@
 """Starts, ends and lists silences; users and keys need the right to operate in the namespaces that a silence covers."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from notifyflow.core import text
 from notifyflow.core.limits.silences import Author, Matchers, Silence, label_warnings, may_act, validate_silence
-from notifyflow.errors import Fault, InvalidDirectory, InvalidSilence, SilenceNotFound
+from notifyflow.errors import Fault, InvalidSilence, SilenceNotFound
 from notifyflow.log import get_logger
 from notifyflow.pipeline.delivery.silences import silencing
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.service.delivery.use_cases import UseCases
-from notifyflow.service.oncall.roster import Rosters
 from notifyflow.storage.store import Store
 
 _log = get_logger("notifyflow.app")
@@ -24,11 +22,11 @@ KEPT_FOR = timedelta(days=7)
 
 
 class Silences:
-    """The silences of one database."""
+    """The silences of one database; ``declared_labels`` returns those of the directory's routes and watched jobs."""
 
-    def __init__(self, store: Store, use_cases: UseCases, rosters: Rosters) -> None:
+    def __init__(self, store: Store, use_cases: UseCases, declared_labels: Callable[[], Iterable[str]]) -> None:
         self._store = store
-        self._rosters = rosters
+        self._declared_labels = declared_labels
         self._use_cases = use_cases
         self._clock, self._ids = use_cases.deps.clock, use_cases.deps.ids
 
@@ -132,10 +130,8 @@ class Silences:
         lasting = [each for each in silences if each.matchers.labels and each.until > now]
         if not lasting:
             return {}
-        known = set(self._store.read(lambda reads: reads.silences.recent_labels(namespaces, limit=_LABELLED)))
-        with suppress(InvalidDirectory):
-            directory = self._rosters.current().directory
-            known.update(*(route.match for route in directory.routes), *(job.all_labels for job in directory.heartbeats.values()))
+        recent = self._store.read(lambda reads: reads.silences.recent_labels(namespaces, limit=_LABELLED))
+        known = {*recent, *self._declared_labels()}
         return {each.id: tuple(label_warnings(each.matchers, sorted(known))) for each in lasting}
 
     def in_force(self, namespaces: Collection[str] | None = None) -> tuple[Silence, ...]:

@@ -112,6 +112,15 @@ class Rosters:
         directory = self.current().directory
         return self._addresses.of(directory, lambda: directory.addresses(check))
 
+    def labels(self) -> frozenset[str]:
+        """Return the labels of all routes and watched jobs; none while the stored directory is damaged."""
+        try:
+            directory = self.current().directory
+        except InvalidDirectory:
+            return frozenset()
+        matches = (route.match for route in directory.routes)
+        return frozenset().union(*matches, *(job.all_labels for job in directory.heartbeats.values()))
+
     def _is_old(self) -> bool:
         now = self._deps.clock.now()
         return self._read_at is None or not self._read_at <= now < self._read_at + _READ_EVERY
