@@ -4,7 +4,6 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib import import_module
 from itertools import chain
@@ -40,15 +39,8 @@ _log = get_logger("notifyflow.app")
 
 POLL_EVERY_S = 0.05
 """How often a caller that waits for a change of the database's rows reads them."""
-_LIBRARIES = (  # what the first text that is cut imports, the first request, message, line of the log, and count of the figures
-    *(
-        "regex",
-        "notifyflow.channels.http.pools",
-        "notifyflow.channels.template_folder",
-        "structlog",
-        "notifyflow.storage.metrics.rollup",
-    ),
-)
+_LIBRARIES = ("regex", "notifyflow.channels.template_folder", "structlog", "notifyflow.storage.metrics.rollup")
+"""What the first text that is cut imports, the first message, line of the log, and count of the figures."""
 
 
 class Runtime:
@@ -251,10 +243,10 @@ class Runtime:
 
     def _import_libraries(self) -> None:
         """Import the libraries that load slowly and are first used in a send, so that no send waits for them."""
-        providers = chain.from_iterable(channel.providers for channel in self.channels.values())
-        for module in chain(_LIBRARIES, *(provider.libraries for provider in providers)):
-            with suppress(ImportError):  # the sends of this provider fail, and say so; those of the others do not
-                import_module(module)
+        for module in _LIBRARIES:
+            import_module(module)
+        for provider in chain.from_iterable(channel.providers for channel in self.channels.values()):
+            provider.import_libraries()
 
     def _make_bell(self) -> Bell:
         from notifyflow.engine.broker.brokers import BrokerBell, make_broker  # with the broker's client

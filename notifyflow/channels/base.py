@@ -6,7 +6,9 @@ A third party's channel subclasses ``Channel`` and is registered under the entry
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import ClassVar, Protocol
 
 from notifyflow.channels.tables import Statuses, Table
@@ -122,6 +124,12 @@ class Provider(ABC):
             RefusedUsError: When the provider refuses us.
             UnknownOutcomeError: When the request left and no definite response came.
         """
+
+    def import_libraries(self) -> None:
+        """Import its libraries, before threads share it: two threads that import one at once may each find half of it."""
+        for module in ("notifyflow.channels.http.pools", *self.libraries):
+            with suppress(ImportError):  # its sends fail, and say so; those of the others do not
+                import_module(module)
 
     def close(self) -> None:
         """Close the connections."""

@@ -73,6 +73,8 @@ class Tries:
         tries = tuple(each for each in self._tries() if not parts or each[0].part in parts)
         if not tries:
             return
+        for provider, _ in self._providers():
+            provider.import_libraries()
         with ThreadPoolExecutor(max_workers=len(tries)) as threads:
             yield from threads.map(_result, *zip(*tries, strict=True))
 
