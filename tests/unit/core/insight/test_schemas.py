@@ -52,6 +52,8 @@ def test_a_silence_has_its_matchers_in_one_line(namespaces: frozenset[str] | Non
         **{"begins_at": "2026-11-25T02:14:03Z", "ends_at": "2026-11-25T04:14:03Z", "ended_at": None, "ended_by": None},
         **{"author": "Grace", "author_kind": "command", "warnings": []},
     }
+    (warned,) = SilenceDocument.of_all([silence], {"s-1": ["Nothing has had the label team."], "s-2": ["another"]})
+    assert warned.as_json() == document.as_json() | {"warnings": ["Nothing has had the label team."]}
 
 
 def test_a_status_is_a_document_of_plain_values():
