@@ -33,7 +33,7 @@ from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.engine.broker.brokers import BrokerBell, Doorbell
-    from notifyflow.engine.engine import EmbeddedEngine, RosterLoop
+    from notifyflow.engine.engine import EmbeddedEngine
 
 _log = get_logger("notifyflow.app")
 
@@ -180,8 +180,16 @@ class Runtime:
             self.find_reporter()
         with self._lock:
             if self._listener is None and self._duty is not None:
-                self._listener = WatchLoop("listener", self._duty[2].note_listening, NOTE_EVERY)
+                self._listener = self._make_listener(self._duty[2])
                 self._listener.start()
+
+    def make_loops(self) -> Sequence[WatchLoop]:
+        """Make all that delivering processes and web services do beside their sweeps and polls; nothing is started."""
+        return () if self._duty is None else (*self._make_roster_loops(), self._make_listener(self._duty[2]))
+
+    @staticmethod
+    def _make_listener(watched_jobs: JobWatch) -> WatchLoop:
+        return WatchLoop("listener", watched_jobs.note_listening, NOTE_EVERY)
 
     @staticmethod
     def wait_until(is_over: Callable[[], bool], timeout_s: float | None) -> bool:
@@ -260,7 +268,7 @@ class Runtime:
             return None
         return Heartbeat(monitor, self._deps, every=timedelta(seconds=self._settings.heartbeat_s))
 
-    def _make_roster_loops(self) -> "Sequence[RosterLoop]":
+    def _make_roster_loops(self) -> Sequence[WatchLoop]:
         from notifyflow.engine.calendar_poller import CalendarPoller
         from notifyflow.engine.hand_over_teller import HandOverTeller
 

@@ -4,13 +4,12 @@ It has its own thread, so that a hanging server delays no sweep. All processes t
 calendar that is away, broken or empty changes nobody's duty: its last shifts stay in force.
 """
 
-import threading
 from datetime import timedelta
 
 from notifyflow.channels.calendars import CalendarClient, Fetched
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedules import Schedule
-from notifyflow.engine import threads
+from notifyflow.engine.watch_loops import WatchLoop
 from notifyflow.errors import InvalidCalendar, ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, source_line
 from notifyflow.pipeline.oncall import calendars
@@ -25,7 +24,7 @@ _UNUSABLE = "unusable"
 _BROKEN = "broken"
 
 
-class CalendarPoller:
+class CalendarPoller(WatchLoop):
     """Checks every few seconds whether the directory's file has changed or a calendar is due, until it is stopped.
 
     Args:
@@ -36,22 +35,14 @@ class CalendarPoller:
     """
 
     def __init__(self, client: CalendarClient, use_cases: UseCases, rosters: Rosters, *, every: timedelta = POLL_EVERY) -> None:
+        super().__init__("calendar-poller", self.poll, every)
         self._client = client
         self._use_cases = use_cases
         self._deps = use_cases.deps
         self._rosters = rosters
-        self._every_s = every.total_seconds()
-        self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notifyflow-calendar-poller", daemon=True)
 
-    def start(self) -> None:
-        """Start to check."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the running request."""
-        self._is_stopping.set()
-        threads.end(self._thread)
+    def close(self) -> None:
+        """Close the client."""
         self._client.close()
 
     def poll(self) -> None:
@@ -71,16 +62,6 @@ class CalendarPoller:
             self._read(*due, roster)
             roster = self._rosters.current()
             schedules = _with_calendars(roster)
-
-    def _run(self) -> None:
-        while not self._is_stopping.is_set():
-            try:
-                self.poll()
-            except StorageUnavailable:  # the sweeper says so
-                pass
-            except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.calendar_poller_broke", error=type(error).__name__, place=source_line(error))
-            self._is_stopping.wait(self._every_s)
 
     def _read(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:
         """Fetch and store one calendar; any error is a fault of this calendar only."""

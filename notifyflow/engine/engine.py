@@ -13,10 +13,8 @@ from notifyflow.core.delivery.ports import Bell
 from notifyflow.engine.actors import URGENT, declare_actors
 from notifyflow.engine.broker.brokers import BrokerBell, EmbeddedBroker
 from notifyflow.engine.broker.ring import rung_for
-from notifyflow.engine.calendar_poller import CalendarPoller
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.feedback_poller import Poller
-from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.local_bell import LocalBell
 from notifyflow.engine.recall import Recaller
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
     from dramatiq.worker import _WorkQueueItem
 
     from notifyflow.engine.broker.brokers import Doorbell
-
-RosterLoop = CalendarPoller | HandOverTeller | WatchLoop
 
 _POLL_MS = 200
 
@@ -66,7 +62,7 @@ class Engine:
         is_alone: bool = False,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
-        roster_loops: Sequence[RosterLoop] = (),
+        roster_loops: Sequence[WatchLoop] = (),
     ) -> None:
         self._local_bell = LocalBell(self._deliver, with_reserve(concurrency))
         recaller = Recaller(channels, deps.delivery)
@@ -181,7 +177,7 @@ class EmbeddedEngine:
         concurrency: int,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
-        roster_loops: Sequence[RosterLoop] = (),
+        roster_loops: Sequence[WatchLoop] = (),
     ) -> None:
         broker = EmbeddedBroker(middleware=[])
         self._engine = Engine(
@@ -224,7 +220,7 @@ class EngineMiddleware(Middleware):
         bell: Bell | None = None,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
-        roster_loops: Sequence[RosterLoop] = (),
+        roster_loops: Sequence[WatchLoop] = (),
     ) -> None:
         self._engine = Engine(
             broker,

@@ -3,15 +3,13 @@
 Every delivering process does so; the first one to note a hand-over in the database tells people.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from notifyflow.core.oncall.hand_overs import to_tell
 from notifyflow.core.oncall.roster import Roster
-from notifyflow.engine import threads
-from notifyflow.errors import StorageUnavailable
-from notifyflow.log import get_logger, source_line
+from notifyflow.engine.watch_loops import WatchLoop
+from notifyflow.log import get_logger
 from notifyflow.pipeline.oncall import hand_overs
 from notifyflow.service.delivery.use_cases import UseCases
 
@@ -20,7 +18,7 @@ _log = get_logger("notifyflow.engine")
 LOOK_EVERY = timedelta(seconds=15)
 
 
-class HandOverTeller:
+class HandOverTeller(WatchLoop):
     """Checks every few seconds for hand-overs, until it is stopped.
 
     Args:
@@ -30,21 +28,10 @@ class HandOverTeller:
     """
 
     def __init__(self, use_cases: UseCases, roster: Callable[[], Roster], *, every: timedelta = LOOK_EVERY) -> None:
+        super().__init__("hand-over-teller", self.look, every)
         self._use_cases = use_cases
         self._roster = roster
-        self._every_s = every.total_seconds()
         self._handled: Mapping[str, datetime] = {}
-        self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notifyflow-hand-over-teller", daemon=True)
-
-    def start(self) -> None:
-        """Start to check."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the running check."""
-        self._is_stopping.set()
-        threads.end(self._thread)
 
     def look(self) -> None:
         """Tell people about past hand-overs of the last hour that they were not told about.
@@ -58,13 +45,3 @@ class HandOverTeller:
         self._handled = told.handled
         for each in told.now:
             _log.info("engine.duty_handed_over", schedule=each.schedule, at=each.at.isoformat(), people=list(each.people))
-
-    def _run(self) -> None:
-        while not self._is_stopping.is_set():
-            try:
-                self.look()
-            except StorageUnavailable:  # the sweeper says so
-                pass
-            except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.hand_over_teller_broke", error=type(error).__name__, place=source_line(error))
-            self._is_stopping.wait(self._every_s)

@@ -1,4 +1,7 @@
-"""Loops about watched jobs: the sweep of their deadlines, and the note that the web service listens for their pings."""
+"""Loops beside the sweeps: what a process does every few seconds, each in a thread of its own.
+
+The deadlines of watched jobs, and the note that the web service listens for their pings, need no more than this one.
+"""
 
 import threading
 from collections.abc import Callable
@@ -21,11 +24,14 @@ class WatchLoop:
         name: The name of its thread.
         turn: Does it once.
         every: The time between two turns.
+
+    Attributes:
+        turn: Does it once. In tests, a driver calls it on its own clock, and no thread is started.
     """
 
     def __init__(self, name: str, turn: Callable[[], None], every: timedelta) -> None:
-        self._name = name
-        self._turn = turn
+        self.name = name
+        self.turn = turn
         self._every_s = every.total_seconds()
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"notifyflow-{name}", daemon=True)
@@ -38,13 +44,17 @@ class WatchLoop:
         """Stop after the running turn."""
         self._is_stopping.set()
         threads.end(self._thread)
+        self.close()
+
+    def close(self) -> None:
+        """Free what the turns use."""
 
     def _run(self) -> None:
         while not self._is_stopping.is_set():
             try:
-                self._turn()
+                self.turn()
             except StorageUnavailable:  # the sweeper says so
                 pass
             except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.watch_loop_broke", loop=self._name, error=type(error).__name__, place=source_line(error))
+                _log.error("engine.watch_loop_broke", loop=self.name, error=type(error).__name__, place=source_line(error))
             self._is_stopping.wait(self._every_s)

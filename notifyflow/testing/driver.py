@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlencode
 
 from notifyflow.core.delivery.model import Severity
+from notifyflow.core.oncall.watched_jobs import ABSENT_AFTER
 from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.rollup_loop import RollupLoop
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.pipeline.delivery.sweep import next_wake_at, sweep
 from notifyflow.sandbox import Sandbox
@@ -128,6 +130,10 @@ class Driver:
                 concurrency=settings.concurrent_sends,
             )
             self._poller = StatusPoller(self.flow.deps, self.flow.channels, self.flow.reporter)
+            self._rollup = RollupLoop(self.flow.deps)
+            self._loops = {loop.name: loop for loop in self.flow.make_loops()}
+            for loop in self._loops.values():
+                stack.callback(loop.close)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -152,10 +158,13 @@ class Driver:
             self.flow.reporter.finish()
             self._surroundings.wait_until_idle()
             self._poller.poll()
+            for loop in self._loops.values():
+                loop.turn()
             swept = sweep(self.flow.deps)
             self.flow.reporter.report(swept)
             for error in (*swept.broken, *filter(None, [swept.cut_short])):
                 raise error
+            self._rollup.turn()
             rings = self._rings.take()
             for channel, severity, notification_ids in rings:
                 self._deliverer.deliver(channel, notification_ids, is_urgent=severity is Severity.CRITICAL)
@@ -169,9 +178,9 @@ class Driver:
         """Let time pass until an instant, aware; if it is over, do only what is due now."""
         self.deliver()
         while (next_at := self._next_at()) < at:
-            self.clock.move_to(next_at)
+            self._pass_time(next_at)
             self.deliver()
-        self.clock.move_to(at)
+        self._pass_time(at)
         self.deliver()
 
     def run_until(self, condition: Callable[[], bool], *, limit: timedelta = _LONGEST_RUN) -> None:
@@ -230,9 +239,16 @@ class Driver:
         while not condition():
             if self.clock.now() >= until:
                 return False
-            self.clock.move_to(min(self._next_at(), until))
+            self._pass_time(min(self._next_at(), until))
             self.deliver()
         return True
+
+    def _pass_time(self, until: datetime) -> None:
+        """Let time pass, in which the web service listens for pings."""
+        while "listener" in self._loops and (at := self.clock.now() + ABSENT_AFTER) < until:
+            self.clock.move_to(at)
+            self._loops["listener"].turn()
+        self.clock.move_to(until)
 
     def _next_at(self) -> datetime:
         """Return when the next step is: a timer of the pipeline's or the sandbox's, or merely a sweep."""
@@ -240,6 +256,8 @@ class Driver:
         times = [now + _LONGEST_PAUSE]
         if (wake_at := next_wake_at(self.flow.deps)) is not None:
             times.append(max(wake_at, now + _SHORTEST_PAUSE))
+        if (look_at := self.flow.next_look_at()) is not None:
+            times.append(max(look_at, now + _SHORTEST_PAUSE))
         if self._surroundings.next_at is not None:
             times.append(self._surroundings.next_at)
         return min(times)

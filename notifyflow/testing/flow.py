@@ -1,14 +1,15 @@
 """A NotifyFlow in which nothing runs beside its caller: a driver delivers."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from notifyflow.app.flow import NotifyFlow
 from notifyflow.channels.base import Channel
 from notifyflow.core.delivery.ports import Bell, Clock, Ids
 from notifyflow.core.references import ByKey
 from notifyflow.engine.reporter import Reporter
+from notifyflow.engine.watch_loops import WatchLoop
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.settings import Settings
 
@@ -60,6 +61,14 @@ class DrivenFlow(NotifyFlow):
     def channels(self) -> Mapping[str, Channel]:
         """The channels by name."""
         return self._runtime.channels
+
+    def make_loops(self) -> Sequence[WatchLoop]:
+        """Make what a worker and a web service do beside their sweeps."""
+        return self._runtime.make_loops()
+
+    def next_look_at(self) -> datetime | None:
+        """Return when a watched job is to be looked at; None without one."""
+        return self._database.store.read(lambda reads: reads.watched_jobs.next_wake_at())
 
     @property
     def reporter(self) -> Reporter:

@@ -39,10 +39,10 @@ def run_pytest(folder: Path, *arguments: str, python: tuple[str, ...] = ()) -> s
     return done.stdout
 
 
-def test_the_example_tests_its_policies_on_two_workers_without_a_warning(tmp_path: Path) -> None:
-    for name in ("test_policies.py", "policies.toml"):
+def test_the_examples_pass_on_two_workers_without_a_warning(tmp_path: Path) -> None:
+    for name in ("test_policies.py", "policies.toml", "test_directory.py"):
         shutil.copy(EXAMPLES / name, tmp_path)
-    assert "5 passed" in run_pytest(tmp_path, "-n2")
+    assert "9 passed" in run_pytest(tmp_path, "-n2")
 
 
 def test_two_tests_in_a_row_do_not_influence_each_other_and_leave_nothing_open(tmp_path: Path) -> None:
@@ -54,3 +54,4 @@ def test_the_fixtures_say_what_they_are_for(tmp_path: Path) -> None:
     listed = run_pytest(tmp_path, "--fixtures", "-q")
     assert "notifyflow_driver" in listed
     assert "notifyflow_settings" in listed
+    assert "notifyflow_start_at" in listed

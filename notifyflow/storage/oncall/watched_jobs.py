@@ -43,6 +43,7 @@ _AWAKE = Statement(
         .limit(param(IntegerField()))
     )
 )
+_NEXT = Statement(lambda _: WatchedJobRow.select(fn.MIN(WatchedJobRow.wake_at)).where(~is_aside(WatchedJobRow.name)))()
 _STATES = Statement(
     lambda param: (
         WatchedJobRow.select(
@@ -121,6 +122,11 @@ class WatchedJobReads(Reader):
     def awake(self, *, now: datetime, limit: int) -> Sequence[str]:
         """Return the names of the watched jobs that the sweep has to look at; rows that are set aside are left out."""
         return [row["name"] for row in self._source.rows(_AWAKE(now, limit))]
+
+    def next_wake_at(self) -> datetime | None:
+        """Return when the sweep has to look at a watched job next; None if no job waits for anything."""
+        wake_at: datetime | None = self._source.scalar(_NEXT)
+        return wake_at
 
     def listening(self, *, since: datetime) -> Listening:
         """Return when pings could be committed; past absences that ended after an instant."""

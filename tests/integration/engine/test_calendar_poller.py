@@ -248,7 +248,7 @@ def test_a_damaged_row_does_not_end_the_thread(machines: Machines, sqlite_url: s
         poller.start()
         wait_until(lambda: len(logs) > 1)
         poller.stop()
-    assert {line["event"] for line in logs} == {"engine.calendar_poller_broke"}
+    assert {line["event"] for line in logs} == {"engine.watch_loop_broke"}
 
 
 def test_a_process_that_delivers_reads_the_file_and_fetches_by_itself(

@@ -69,4 +69,4 @@ def test_a_damaged_row_does_not_end_the_thread_and_a_database_that_is_away_is_as
             teller.start()
             wait_until(lambda: len(logs) > 1)
             teller.stop()
-    assert {line["event"] for line in logs} == {"engine.hand_over_teller_broke"}
+    assert {line["event"] for line in logs} == {"engine.watch_loop_broke"}

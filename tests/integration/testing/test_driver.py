@@ -1,6 +1,8 @@
 """The driver: the real pipeline over the sandbox, step by step on a virtual clock."""
 
 import asyncio
+import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,14 +15,19 @@ from notifyflow import (
     IncidentState,
     InvalidSettings,
     NotificationState,
+    NotifyFlow,
     Recipient,
     Result,
     Severity,
 )
+from notifyflow.core.accounts.keys import KeyScope
 from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.limits.silences import Author, read_matchers
 from notifyflow.sandbox.inbox import Message
+from notifyflow.settings import Settings
 from notifyflow.testing import PUBLIC_URL, Driver
 from notifyflow.testing.clock import START
+from notifyflow.testing.scripted_http import http_server
 
 ADA = Recipient(id="ada", name="Ada", email="ada@example.com", phone="+4930901820")
 BEN = Recipient(id="ben", name="Ben", email="ben@example.com", phone="+4930901821")
@@ -252,3 +259,123 @@ def test_a_button_that_is_pressed_in_slack_acknowledges(driver: Driver) -> None:
     driver.deliver()
     assert driver.sandbox.press(last(driver, "slack"), f"{PUBLIC_URL}/callbacks/slack/actions") == 200
     assert driver.flow.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
+
+
+DIRECTORY = """
+[recipients.ada]
+email = "ada@example.com"
+
+[recipients.ben]
+email = "ben@example.com"
+
+[recipients.dba]
+email = "dba@example.com"
+
+[schedules.primary]
+timezone = "UTC"
+handover = true
+[[schedules.primary.layers]]
+who = ["ada", "ben"]
+from = 2030-01-07T09:00:00
+every = "1d"
+
+[heartbeats.nightly-backup]
+cron = "0 3 * * *"
+grace = "10m"
+labels = { team = "database" }
+
+[[routes]]
+match = { team = "database" }
+to = ["dba"]
+
+[default]
+to = ["@primary"]
+"""
+EVENING, NIGHT = datetime(2030, 1, 7, 18, 0, tzinfo=UTC), datetime(2030, 1, 8, 3, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def driver_of_directory(tmp_path: Path) -> Iterator[Driver]:
+    (tmp_path / "directory.toml").write_text(DIRECTORY)
+    with Driver({"NOTIFYFLOW_DIRECTORY": str(tmp_path / "directory.toml")}, folder=tmp_path, start_at=EVENING) as driver:
+        yield driver
+
+
+def test_a_nightly_backup_that_does_not_report_pages_the_database_team(driver_of_directory: Driver) -> None:
+    driver = driver_of_directory
+    key = driver.flow.access().create("backup", {KeyScope.PING}, valid_for=None, heartbeat="nightly-backup")[1]
+    driver.advance_to(NIGHT + timedelta(minutes=5))
+    assert driver.request("POST", f"/v1/heartbeats/{key}").status == 200
+    driver.advance_to(NIGHT + timedelta(days=1, minutes=10) - timedelta(seconds=1))
+    assert [each.to for each in driver.inbox.messages() if "nightly-backup" in each.text] == []
+    driver.advance(seconds=10)
+    (page,) = (each for each in driver.inbox.messages() if "nightly-backup" in each.text)
+    assert page.to == "dba@example.com"
+    assert driver.request("POST", f"/v1/heartbeats/{key}").status == 200
+    driver.advance(seconds=10)
+    assert not driver.flow.overview.unresolved()
+
+
+def test_the_next_person_is_told_of_a_hand_over_and_is_paged(driver_of_directory: Driver) -> None:
+    driver = driver_of_directory
+    driver.advance_to(datetime(2030, 1, 8, 9, 0, tzinfo=UTC))
+    known = len(driver.inbox.messages())
+    driver.advance(minutes=3)
+    told = {each.to for each in driver.inbox.messages()[known:] if "Hand-over of primary" in each.text}
+    assert told == {"ada@example.com", "ben@example.com"}, "who goes and who comes"
+    key = driver.flow.access().create("alerts", {KeyScope.INGEST}, valid_for=None)[1]
+    alert = {"alerts": [{"status": "firing", "fingerprint": "f", "labels": {"alertname": "disk full"}}]}
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    assert driver.request("POST", "/v1/alertmanager", body=json.dumps(alert), headers=headers).status == 202
+    driver.deliver()
+    assert last(driver, "email").to == "ben@example.com"
+
+
+def test_a_calendar_is_read_and_its_person_is_on_duty(tmp_path: Path) -> None:
+    lines = ("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//x//y//EN", "BEGIN:VEVENT", "UID:1", "DTSTAMP:20300107T180000Z")
+    event = ("SUMMARY:ben", "DTSTART:20300107T180000Z", "DTEND:20300109T180000Z", "END:VEVENT", "END:VCALENDAR", "")
+    with http_server() as server:
+        server.respond(200, "\r\n".join((*lines, *event)).encode())
+        office = f'[schedules.office]\ntimezone = "UTC"\nical = "{server.url}/office.ics"\n\n[heartbeats'
+        (tmp_path / "directory.toml").write_text(DIRECTORY.replace("[heartbeats", office))
+        settings = {"NOTIFYFLOW_DIRECTORY": str(tmp_path / "directory.toml"), "NOTIFYFLOW_TRUSTED_ENDPOINTS": server.endpoint}
+        with Driver(settings, folder=tmp_path, start_at=EVENING) as driver:
+            driver.deliver()
+            (shift,) = driver.flow.oncall.roster().calendars["office"].shifts
+    assert shift.people == ("ben",)
+
+
+def test_maintenance_begins_and_ends_at_its_instants(driver: Driver) -> None:
+    span, begins_at = timedelta(minutes=7), driver.clock.now() + timedelta(minutes=5)
+    driver.flow.silences.start(read_matchers(["team=db"]), span=span, why="upgrade", by=Author(name="Grace"), begins_at=begins_at)
+    driver.advance(minutes=6)
+    driver.flow.notify(Incident(key="db-1", title="orders db is down", labels={"team": "db"}), [ADA])
+    driver.advance_to(begins_at + span - timedelta(seconds=1))
+    assert arrivals(driver) == []
+    driver.advance(hours=1)
+    channel, after_s = arrivals(driver)[0]
+    assert (channel, round(after_s)) == ("email", 12 * 60)
+
+
+NOT_PLAYED = {
+    "notifyflow-poller": "receipts from a queue at Amazon; the sandbox calls back",
+    "notifyflow-heartbeat": "the ping of an outside monitor, for which a world with its own clock is none",
+}
+"""The threads of a process whose work the driver does not do."""
+
+
+def test_the_driver_does_what_each_thread_of_a_process_does(tmp_path: Path, driver: Driver) -> None:
+    variables = {
+        **driver.sandbox.settings(),
+        "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'real.db'}",
+        "NOTIFYFLOW_HEARTBEAT_URL": "https://127.0.0.1:1/monitor",
+        "NOTIFYFLOW_SQS_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/feedback",
+        "NOTIFYFLOW_AWS_REGION": "eu-central-1",
+    }
+    before = {each.name for each in threading.enumerate()}
+    with NotifyFlow(Settings.from_variables(variables)) as flow:
+        flow.start()
+        flow._runtime.prepare_for_requests()
+        threads = {each.name for each in threading.enumerate() if each.name.startswith("notifyflow-")} - before
+    played = {f"notifyflow-{name}" for name in driver._loops} | {"notifyflow-sweeper", "notifyflow-status-poller"}
+    assert threads == played | NOT_PLAYED.keys()
