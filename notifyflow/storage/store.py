@@ -84,7 +84,7 @@ class Store:
             The use case's result, after its commit.
 
         Raises:
-            StorageUnavailable: When the time is up.
+            StorageUnavailable: When the time is up, or the server lets nobody in with these settings.
             Contended: When it collided with another transaction, or found a row changed, ``tries`` times in a row.
             CommitUnknown: When the connection broke during the commit, which may have been done; it is not repeated.
             Refused: When the database refuses a statement: a bug, or tables that are not ours.
@@ -225,7 +225,7 @@ class Store:
                     raise StorageError(str(error)) from None
                 trouble = error
             except (StaleRow, PeeweeException) as error:
-                self._stop_at_refusal(error)
+                self._stop_at_refusal(error, deadline)
                 met = [*(each for each in met if each == self._code_of(error)), self._code_of(error)]
                 if len(met) == tries and deadline.left_s and not self._is_gone(error):
                     raise self._contended(deadline, error) from None
@@ -237,8 +237,8 @@ class Store:
                 raise self._unavailable(deadline, trouble)
             time.sleep(pause_s)
 
-    def _stop_at_refusal(self, error: StaleRow | PeeweeException) -> None:
-        """Raise an error that a repetition cannot mend; if the connection is gone, let the next try open a new one."""
+    def _stop_at_refusal(self, error: StaleRow | PeeweeException, deadline: Deadline) -> None:
+        """Raise an error that a repetition cannot mend now; if the connection is gone, let the next try open a new one."""
         if isinstance(error, StaleRow):
             return
         trouble = self._dialect.classify(error)
@@ -246,6 +246,8 @@ class Store:
             code, table = self._dialect.code_of(error), self._dialect.table_of(error)
             is_of_row = self._dialect.is_of_row(error)
             raise Refused(self._dialect.describe(error), code=code, table=table, is_of_row=is_of_row) from None
+        if self._dialect.is_refusal(error):
+            raise self._unavailable(deadline, error) from None
         if trouble is Trouble.GONE:
             self._pool.drop_idle()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -97,11 +98,28 @@ def test_a_full_pooler_is_named(url: str, store: Store) -> None:
     with ThreadPoolExecutor(SESSIONS) as pool, closing(Store(url)) as another:
         held = [pool.submit(store.run, hold, timeout_s=PATIENCE_S) for _ in range(SESSIONS)]
         all_begun.wait(PATIENCE_S)
-        with pytest.raises(StorageUnavailable, match="the pooler had no connection left"):
+        with pytest.raises(StorageUnavailable, match="the pooler had no connection left: raise its default_pool_size"):
             another.run(lambda _: None)
         may_end.set()
         for each in held:
             each.result()
+
+
+@pytest.mark.parametrize("limit", ["max_client_conn", "max_db_client_connections", "max_user_client_connections"])
+def test_a_pooler_without_a_place_for_another_client_names_its_limit(limit: str) -> None:
+    named = pytest.raises(StorageUnavailable, match=f"the pooler has no connection left: raise its {limit}")
+    with postgres(pooler={limit: "1"}) as server, psycopg.connect(server.url()), closing(Store(server.url())) as store, named:
+        store.run(lambda _: None, timeout_s=0.5)
+
+
+def test_a_pooler_that_lets_clients_in_and_wait_is_told_from_a_server_that_is_away() -> None:
+    settings = {"default_pool_size": "1", "query_wait_timeout": "120"}
+    with postgres(pooler=settings) as server, psycopg.connect(server.url()) as held, closing(Store(server.url())) as store:
+        held.execute("SELECT 1")
+        with pytest.raises(StorageUnavailable, match="after the login: behind a pooler, raise its default_pool_size"):
+            store.run(lambda _: None, timeout_s=2)
+        held.rollback()
+        store.run(lambda _: None, timeout_s=PATIENCE_S)
 
 
 def test_a_parameter_that_the_pooler_refuses_is_named_as_such(server: Postgres) -> None:

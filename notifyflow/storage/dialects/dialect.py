@@ -107,6 +107,11 @@ class Dialect(ABC):
         del error
         return StorageUnavailable(waited_s, reason)
 
+    def is_refusal(self, error: peewee.PeeweeException) -> bool:
+        """Return whether the server responds, and lets nobody in with these settings."""
+        del error
+        return False
+
     @abstractmethod
     def now(self, db: peewee.Database) -> datetime:
         """Return the database's time."""

@@ -197,6 +197,7 @@ class Postgres(Dialect):
         self._prepare_after = _PREPARE_AFTER if prepares else None
         self._set_up = f"{_SET_UP}, {_TIMELINE}"
         self._timeline = ""
+        self._let_in: set[int] = set()  # the connections whose session has not begun
 
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Connect; a dead server is noticed by unacknowledged packets (libpq: tcp_user_timeout)."""
@@ -216,10 +217,13 @@ class Postgres(Dialect):
         db.deadline = deadline
         db.connect()
         try:
+            self._let_in.add(id(db))
             self._begin_session(db)
         except BaseException:
             db.close()
             raise
+        finally:
+            self._let_in.discard(id(db))
         return db
 
     def _begin_session(self, db: peewee.Database) -> None:
@@ -239,7 +243,7 @@ class Postgres(Dialect):
     def still_opening(self) -> peewee.PeeweeException:
         """Return the error that connecting would raise."""
         error: Any = peewee.OperationalError()
-        error.orig = psycopg.errors.ConnectionTimeout("connection timeout expired")
+        error.orig = psycopg.errors.ConnectionTimeout(postgres_url.LET_IN_ALONE if self._let_in else "connection timeout expired")
         return cast(peewee.PeeweeException, error)
 
     def begin(self, db: peewee.Database, *, access: TransactionMode, deadline: Deadline) -> None:
@@ -299,9 +303,11 @@ class Postgres(Dialect):
 
     def unavailable(self, waited_s: float, reason: str, error: peewee.PeeweeException | None = None) -> StorageUnavailable:
         """Return the error, which says whether the server refused the connection."""
-        return StorageUnavailable(
-            waited_s, reason, is_refused=error is not None and postgres_url.is_refusal(str(cause_of(error)))
-        )
+        return StorageUnavailable(waited_s, reason, is_refused=error is not None and self.is_refusal(error))
+
+    def is_refusal(self, error: peewee.PeeweeException) -> bool:
+        """Return whether the server, or each of several, lets nobody in with this URL."""
+        return self.code_of(error) in ("", self._FROM_POOLER) and postgres_url.is_refusal(str(cause_of(error)))
 
     def now(self, db: peewee.Database) -> datetime:
         """Return the server's time."""

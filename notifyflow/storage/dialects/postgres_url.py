@@ -19,32 +19,38 @@ _EACH_OF_SEVERAL_S = 2
 """The shortest time that libpq knows: if one of two servers is unreachable, ``notify()`` has time for the other."""
 
 _REFUSALS = (
-    # part of the client's message, our description
-    ("password authentication failed", "the server refuses the user or the password"),
+    # a pattern of the client's message, our description
+    ("password authentication failed|SASL authentication failed", "the server refuses the user or the password"),
     ("no password supplied", "the server wants a password"),
     ("pg_hba.conf", "the server does not let this user in from this host (pg_hba.conf)"),
-    ("does not exist", "the server has no such database, or no such user"),
+    ('role ".*" does not exist|no such user', "the server has no such user"),
+    ("not permitted to log in", "the server's role for this user may not log in"),
+    ('database ".*" does not exist|no such database', "the server has no such database"),
+    ("permission denied for database", "the user may not connect to this database"),
+    ("certificate file|private key file", "a certificate's file that sslmode needs cannot be read"),
+    ("server does not support SSL|server refused SSL", "the server offers no TLS, which sslmode wants"),
+    ("certificate", "the server's certificate is not accepted"),
 )
+LET_IN_ALONE = "timeout expired after the login"
+_FULL = "the server has no connection left: raise"
 _WORDS = (
     *_REFUSALS,
-    ("too many", "the server has no connection left"),
-    ("remaining connection slots", "the server has no connection left"),
+    ("too many connections for (role|database)", rf"{_FULL} the CONNECTION LIMIT of the \1"),
+    ("too many clients|remaining connection slots", f"{_FULL} its max_connections"),
+    (r"(max_\w+)", r"the pooler has no connection left: raise its \1"),
+    ("query_wait_timeout", "the pooler had no connection left: raise its default_pool_size"),
+    (LET_IN_ALONE, "timeout after the login: behind a pooler, raise its default_pool_size"),
     ("session is read-only", "the server is a standby, which takes no writes"),
     ("the database system is", "the server is starting up or shutting down"),
     ("Connection refused", "connection refused"),
     ("timeout expired", "timeout"),
-    ("server closed the connection", "the server closed the connection"),
-    ("terminating connection", "the server closed the connection"),
+    ("server closed the connection|terminating connection", "the server closed the connection"),
     ("the connection is closed", "the connection is closed"),
     ("the connection is lost", "the connection is lost"),
-    ("translate host name", "the name of the host cannot be resolved"),
-    ("resolve host", "the name of the host cannot be resolved"),
-    ("No route to host", "the host cannot be reached"),
-    ("unreachable", "the host cannot be reached"),
+    ("translate host name|resolve host", "the name of the host cannot be resolved"),
+    ("No route to host|unreachable", "the host cannot be reached"),
     ("server login has been failing", "the pooler cannot connect to the server"),
-    ("query_wait_timeout", "the pooler had no connection left"),
     ("unsupported startup parameter", "the pooler refuses a parameter of the URL"),
-    ("certificate", "the server's certificate is not accepted"),
     ("SSL", "no encrypted connection came about"),
 )
 
@@ -84,13 +90,17 @@ def check(url: str) -> Place:
 
 def words_for(message: str) -> str:
     """Return our description of a message of the client library; of several servers, what each said."""
-    said = (next((words for part, words in _WORDS if part in each), "the connection failed") for each in _by_server(message))
-    return "; ".join(dict.fromkeys(said))
+    return "; ".join(dict.fromkeys(map(_describe, _by_server(message))))
 
 
 def is_refusal(message: str) -> bool:
     """Return whether a message of the client library says that the server, or each of several, lets nobody in with this URL."""
-    return all(any(part in each for part, _ in _REFUSALS) for each in _by_server(message))
+    return all(any(re.search(part, each) for part, _ in _REFUSALS) for each in _by_server(message))
+
+
+def _describe(message: str) -> str:
+    found = ((re.search(part, message), words) for part, words in _WORDS)
+    return next((match.expand(words) for match, words in found if match), "the connection failed")
 
 
 def _by_server(message: str) -> Sequence[str]:

@@ -251,7 +251,7 @@ def test_toml_is_read_like_json(folder: Path, sandbox: Sandbox):
 
 UNUSABLE = {
     "no server": ("database_url", "postgresql://ada:sesame@127.0.0.1:1/x", 3, "127.0.0.1:1: connection refused"),
-    "no database": ("database_url", "postgresql://ada:sesame@127.0.0.1:{port}/none", 3, "the server has no such database"),
+    "no database": ("database_url", "postgresql://postgres:sesame@127.0.0.1:{port}/none", 3, "the server has no such database"),
     "no permission": ("database_url", "postgresql://reader:sesame@127.0.0.1:{port}/postgres", 3, "create tables in it"),
     "no folder": ("database_url", "sqlite:////nowhere/x.db", 3, "the folder /nowhere does not exist"),
     "no broker": ("broker_url", "redis://:sesame@127.0.0.1:1/0", 3, "(ConnectionError). Look at NOTIFYFLOW_BROKER_URL"),
@@ -281,7 +281,7 @@ def test_a_server_that_wants_another_password_says_so(folder: Path, sandbox: San
     database = postgres_server.create_database(owner="pager")
     for login, code, sentence in (
         ("pager:sesame2", Exit.UNAVAILABLE, "the server refuses the user or the password"),
-        ("nobody:sesame", Exit.UNAVAILABLE, "the server has no such database, or no such user"),
+        ("nobody:sesame", Exit.UNAVAILABLE, "the server has no such user"),
         ("pager", Exit.UNAVAILABLE, "the server wants a password"),
         ("pager:open-sesame", Exit.OK, "✓ database: PostgreSQL; its schema fits"),
     ):

@@ -5,9 +5,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 from peewee import Database
 from psycopg import sql
@@ -21,7 +23,7 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import incident
 from tests.integration.storage.samples import begin, count
-from tests.patience import PatientStore
+from tests.patience import PATIENCE_S, PatientStore
 from tests.servers.postgres import Postgres, postgres
 from tests.waiting import wait_until
 
@@ -73,6 +75,74 @@ def test_a_server_that_is_down_is_unavailable_and_used_again_once_it_is_up(serve
     server.start()
     store.run(count)
     assert _seen(store) == 2
+
+
+REFUSED = {
+    "a wrong password": ("ada:wrong@", "/postgres", "the server refuses the user or the password"),
+    "no password": ("ada@", "/postgres", "the server wants a password"),
+    "no such role": ("nobody@", "/postgres", "the server has no such user"),
+    "a role that may not log in": ("sleeper@", "/postgres", "role for this user may not log in"),
+    "no such database": ("postgres@", "/missing", "the server has no such database"),
+    "a database of others": ("stranger@", "/closed", "the user may not connect to this database"),
+    "no TLS": ("postgres@", "/postgres?sslmode=require", "the server offers no TLS, which sslmode wants"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusing(server: Postgres) -> str:
+    """The URL of a server that knows some users and a database whom it lets in nowhere."""
+    server.start()
+    server.create_login("ada", "sesame")
+    for words in (
+        *("CREATE ROLE sleeper", "CREATE ROLE stranger LOGIN", "CREATE ROLE crowd LOGIN CONNECTION LIMIT 1"),
+        *("CREATE DATABASE closed", "REVOKE CONNECT ON DATABASE closed FROM public"),
+    ):
+        server.execute(sql.SQL(words))
+    return server.direct_url()
+
+
+@pytest.mark.parametrize(("user", "place", "reason"), REFUSED.values(), ids=REFUSED)
+def test_a_refusal_is_told_at_once_and_by_name(server: Postgres, refusing: str, user: str, place: str, reason: str) -> None:
+    server.start()
+    url = refusing.replace("postgres@", user).removesuffix("/postgres") + place
+    with closing(Store(url)) as refused, pytest.raises(StorageUnavailable, match=reason) as caught:
+        refused.run(count, timeout_s=PATIENCE_S)
+    assert caught.value.is_refused
+    assert caught.value.waited_s < PATIENCE_S / 2
+    assert "NOTIFYFLOW_DATABASE_URL" in str(caught.value)
+
+
+def test_a_role_whose_connections_are_used_up_is_told_so_and_what_to_raise(server: Postgres, refusing: str) -> None:
+    server.start()
+    url = refusing.replace("postgres@", "crowd@")
+    with psycopg.connect(url), closing(Store(url)) as waiting:
+        with pytest.raises(StorageUnavailable, match="no connection left: raise the CONNECTION LIMIT of the role") as caught:
+            waiting.run(lambda _: None, timeout_s=0.5)
+        assert not caught.value.is_refused
+    with closing(Store(url)) as waiting:
+        waiting.run(lambda _: None, timeout_s=PATIENCE_S)
+
+
+def test_a_process_that_works_goes_on_while_its_password_is_changed(server: Postgres, refusing: str) -> None:
+    server.start()
+    with closing(Store(refusing.replace("postgres@", "ada:sesame@"))) as working:
+        working.run(lambda _: None)
+        server.execute(sql.SQL("ALTER ROLE ada PASSWORD 'changed'"))
+        held, may_end = threading.Event(), threading.Event()
+
+        def hold(_: Ledger) -> None:
+            held.set()
+            assert may_end.wait(PATIENCE_S)
+
+        with ThreadPoolExecutor(1) as pool:
+            holding = pool.submit(working.run, hold, timeout_s=PATIENCE_S)
+            assert held.wait(PATIENCE_S)
+            with pytest.raises(StorageUnavailable, match="refuses the user or the password"):
+                working.run(lambda _: None)  # needs a second connection
+            may_end.set()
+            holding.result()
+        working.run(lambda _: None)
+        server.execute(sql.SQL("ALTER ROLE ada PASSWORD 'sesame'"))
 
 
 def test_a_use_case_waits_for_a_server_that_is_coming_up(server: Postgres, store: Store) -> None:
