@@ -171,13 +171,14 @@ class Runtime:
     def prepare_for_requests(self) -> None:
         """Import the libraries that a request would otherwise wait for, and log what is wrong with the replica.
 
-        From now on it is noted that pings of jobs can be stored.
+        From now on it is noted that pings of jobs can be stored. One that delivers nothing waits for no server that is away.
         """
         self._import_libraries()
         if self._replica is not None:
             self._replica.look()
         if not self.is_embedded:
             self.find_reporter()
+            self._store.fail_fast()
         with self._lock:
             if self._listener is None and self._duty is not None:
                 self._listener = self._make_listener(self._duty[2])

@@ -19,7 +19,7 @@ from notifyflow.storage.dialects.deadline import Deadline, RetryWaits
 from notifyflow.storage.insight import left_out
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.session.pool import ForkedInside, Pool
+from notifyflow.storage.session.pool import ForkedInside, Outage, Pool
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Store:
         self._pool = Pool(self._dialect, pool_size)
         self._is_patient = is_patient
         self._identity: DatabaseIdentity | None = None
+        self._outage: Outage | None = None
 
     @property
     def is_embedded(self) -> bool:
@@ -71,6 +72,10 @@ class Store:
     def volatile(self) -> tuple[str, str] | None:
         """The database file and the type of its file system if that is lost with its machine or container; else None."""
         return self._dialect.volatile()
+
+    def fail_fast(self) -> None:
+        """From now on, let no call wait for a server that is known to be away."""
+        self._outage = None if self.is_embedded else Outage(self._dialect)
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = _TIMEOUT_S, tries: int | None = None) -> T:
         """Run a use case in one transaction; run it again from its start if it collided with another.
@@ -265,11 +270,15 @@ class Store:
         return Contended(deadline.waited_s, dialect.describe(error), code=code, table=table, is_of_row=is_of_row)
 
     def _unavailable(self, deadline: Deadline, trouble: StaleRow | PeeweeException | ForkedInside) -> StorageUnavailable:
+        if self._outage is not None and deadline.waited_s > _TIMEOUT_S / 2:  # who had little time knows little
+            self._outage.suspect()
         if isinstance(trouble, PeeweeException):
             return self._dialect.unavailable(deadline.waited_s, self._dialect.describe(trouble), trouble)
         return self._dialect.unavailable(deadline.waited_s, str(trouble))
 
     def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: TransactionMode) -> T:
+        if self._outage is not None and (away := self._outage.error) is not None:
+            raise self._unavailable(deadline, away)
         write_lock = (
             self._pool.write_lock.acquired(deadline) if self.is_embedded and access is TransactionMode.WRITE else nullcontext()
         )

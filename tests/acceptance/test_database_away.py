@@ -11,10 +11,12 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import requests
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
+from tests.acceptance.commands import CommandLine
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 from tests.waiting import wait_until
@@ -85,6 +87,33 @@ def test_both_wait_for_a_database_that_is_away_and_work_when_it_is_back(
             assert [message.is_accepted for message in sandbox.inbox.messages()] == [True]
             stop(worker, logs[0])
             stop(web, logs[1])
+
+
+@pytest.mark.slow
+def test_a_web_service_whose_database_went_away_refuses_at_once_until_it_is_back(
+    postgres_server: Postgres, variables: dict[str, str], tmp_path: Path
+) -> None:
+    key = CommandLine(tmp_path, variables).run("keys", "create", "--name", "a", "--scope", "read", "--json").document["key"]
+    log = tmp_path / "web"
+    with started(WEB, variables, log) as web:
+        wait_until(lambda: "Listening on" in log.read_text(), within_s=DEADLINE_S)
+        (url,) = re.findall(r"Listening on (\S+)", log.read_text())
+
+        def ask() -> tuple[int, str | None]:
+            answered = requests.get(f"{url}/v1/incidents", headers={"Authorization": f"Bearer {key}"}, timeout=DEADLINE_S)
+            return answered.status_code, answered.headers.get("Retry-After")
+
+        wait_until(lambda: ask() == (200, None), within_s=DEADLINE_S)
+        postgres_server.stop()
+        wait_until(lambda: ask() == (503, "5") and "storage.server_away" in log.read_text(), within_s=DEADLINE_S)
+        lines = len(log.read_text().splitlines())
+        assert {ask() for _ in range(200)} == {(503, "5")}  # 5 s each, as long as it is not known
+        assert len(log.read_text().splitlines()) < lines + 100
+        assert requests.get(f"{url}/livez", timeout=DEADLINE_S).status_code == 200
+        assert requests.get(f"{url}/login", timeout=DEADLINE_S).status_code in {200, 503}
+        postgres_server.start()
+        wait_until(lambda: ask() == (200, None), within_s=DEADLINE_S)
+        stop(web, log)
 
 
 @pytest.mark.parametrize("command", [WORKER, WEB], ids=" ".join)

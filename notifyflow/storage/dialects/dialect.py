@@ -112,6 +112,11 @@ class Dialect(ABC):
         del error
         return False
 
+    def is_away(self, error: peewee.PeeweeException) -> bool:
+        """Return whether connecting failed since nobody answered, and not since the server lets nobody else in."""
+        del error
+        return False
+
     @abstractmethod
     def now(self, db: peewee.Database) -> datetime:
         """Return the database's time."""

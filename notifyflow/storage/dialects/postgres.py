@@ -219,8 +219,10 @@ class Postgres(Dialect):
         try:
             self._let_in.add(id(db))
             self._begin_session(db)
-        except BaseException:
+        except BaseException as error:
             db.close()
+            if isinstance(error, peewee.PeeweeException) and not deadline.left_s:
+                raise self.still_opening() from None
             raise
         finally:
             self._let_in.discard(id(db))
@@ -308,6 +310,10 @@ class Postgres(Dialect):
     def is_refusal(self, error: peewee.PeeweeException) -> bool:
         """Return whether the server, or each of several, lets nobody in with this URL."""
         return self.code_of(error) in ("", self._FROM_POOLER) and postgres_url.is_refusal(str(cause_of(error)))
+
+    def is_away(self, error: peewee.PeeweeException) -> bool:
+        """Return whether no server said more than that it starts up or shuts down."""
+        return self.classify(error) is Trouble.GONE and not postgres_url.is_answer(str(cause_of(error)))
 
     def now(self, db: peewee.Database) -> datetime:
         """Return the server's time."""

@@ -32,14 +32,16 @@ _REFUSALS = (
     ("certificate", "the server's certificate is not accepted"),
 )
 LET_IN_ALONE = "timeout expired after the login"
-_FULL = "the server has no connection left: raise"
-_WORDS = (
-    *_REFUSALS,
-    ("too many connections for (role|database)", rf"{_FULL} the CONNECTION LIMIT of the \1"),
-    ("too many clients|remaining connection slots", f"{_FULL} its max_connections"),
+_FULL = (
+    ("too many connections for (role|database)", r"the server has no connection left: raise the CONNECTION LIMIT of the \1"),
+    ("too many clients|remaining connection slots", "the server has no connection left: raise its max_connections"),
     (r"(max_\w+)", r"the pooler has no connection left: raise its \1"),
     ("query_wait_timeout", "the pooler had no connection left: raise its default_pool_size"),
     (LET_IN_ALONE, "timeout after the login: behind a pooler, raise its default_pool_size"),
+)
+_WORDS = (
+    *_REFUSALS,
+    *_FULL,
     ("session is read-only", "the server is a standby, which takes no writes"),
     ("the database system is", "the server is starting up or shutting down"),
     ("Connection refused", "connection refused"),
@@ -96,6 +98,11 @@ def words_for(message: str) -> str:
 def is_refusal(message: str) -> bool:
     """Return whether a message of the client library says that the server, or each of several, lets nobody in with this URL."""
     return all(any(re.search(part, each) for part, _ in _REFUSALS) for each in _by_server(message))
+
+
+def is_answer(message: str) -> bool:
+    """Return whether a message says that a server lets nobody in, or nobody else."""
+    return any(re.search(part, message) for part, _ in (*_REFUSALS, *_FULL))
 
 
 def _describe(message: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,11 +11,16 @@ from typing import cast
 from peewee import Database, PeeweeException
 
 from notifyflow.errors import StorageUnavailable
+from notifyflow.log import get_logger
 from notifyflow.storage.dialects import Dialect
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.session.forks import GATE, ConnectionInUse
 
+_log = get_logger("notifyflow.storage")
+
 _CONNECT_WITHIN_S = 30.0
+_TRY_WITHIN_S = 2.0
+_TRY_EVERY_S = 1.0
 
 
 class ForkedInside(Exception):
@@ -97,6 +103,48 @@ class _Opening:
         self.is_awaited = True
         self.is_over = False
         self.error: PeeweeException | None = None
+
+
+class Outage:
+    """Knows whether the server is away: after a call that gave up, one thread tries to connect once a second until it can.
+
+    A server that is slow, or refuses more connections, is not away.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._error: PeeweeException | None = None
+        self._thread = threading.Thread()
+
+    @property
+    def error(self) -> PeeweeException | None:
+        """Why the server cannot be connected to; None if it can, or nobody tries."""
+        return self._error if self._thread.is_alive() else None  # a forked child has no such thread
+
+    def suspect(self) -> None:
+        """Find out whether the server is away, unless a thread does so already."""
+        with GATE.lock:
+            if not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._try, name="notifyflow-outage", daemon=True)
+                self._thread.start()
+
+    def _try(self) -> None:
+        before = None
+        while (error := self._find()) is not None:
+            if before is None:
+                _log.warning("storage.server_away", reason=self._dialect.describe(error))
+            self._error = before = error
+            time.sleep(_TRY_EVERY_S)
+        self._error = None
+        if before is not None:
+            _log.info("storage.server_back")
+
+    def _find(self) -> PeeweeException | None:
+        try:
+            _close(self._dialect.connect(Deadline(_TRY_WITHIN_S)))
+        except PeeweeException as error:
+            return error if self._dialect.is_away(error) else None
+        return None
 
 
 class Pool:

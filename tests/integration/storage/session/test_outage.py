@@ -1,5 +1,6 @@
 """PostgreSQL goes away and comes back, ends connections, and finds deadlocks: nothing is lost, nothing done twice."""
 
+import logging
 import signal
 import socket
 import threading
@@ -38,9 +39,14 @@ def server() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def store(server: Postgres) -> Iterator[Store]:
+def database_url(server: Postgres) -> str:
     server.start()
-    opened = PatientStore(server.url(server.create_database()))
+    return server.url(server.create_database())
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    opened = PatientStore(database_url)
     opened.upgrade()
     begin(opened)
     yield opened
@@ -143,6 +149,49 @@ def test_a_process_that_works_goes_on_while_its_password_is_changed(server: Post
             holding.result()
         working.run(lambda _: None)
         server.execute(sql.SQL("ALTER ROLE ada PASSWORD 'sesame'"))
+
+
+def _is_told_at_once(store: Store) -> bool:
+    with pytest.raises(StorageUnavailable) as caught:
+        store.run(count, timeout_s=PATIENCE_S)
+    return caught.value.waited_s < PATIENCE_S / 2
+
+
+@pytest.mark.slow
+def test_once_a_call_gave_up_no_other_waits_for_a_server_that_is_away(
+    server: Postgres, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store.fail_fast()
+    store.run(count)
+    server.stop()
+    with pytest.raises(StorageUnavailable):
+        store.run(count, timeout_s=4)
+    assert all(_is_told_at_once(store) for _ in range(20))
+    server.start()
+    wait_until(lambda: "storage.server_back" in caplog.text, within_s=PATIENCE_S)
+    store.run(count)
+    assert caplog.text.count("storage.server_away") == 1
+
+
+@pytest.mark.slow
+def test_a_lock_a_dead_connection_or_a_refusal_is_no_server_that_is_away(
+    server: Postgres, store: Store, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.fail_fast()
+    with closing(psycopg.connect(database_url)) as other:
+        other.execute("SELECT 1 FROM notifyflow_incident FOR UPDATE")
+        with pytest.raises(StorageUnavailable):
+            store.run(count, timeout_s=4)
+        assert store.read(lambda reads: reads.incidents(1)[0].times_seen) == 1
+    _open_connections(store, 3)
+    _end_connections(server)
+    store.run(count)
+    with closing(Store(f"{database_url}?sslmode=require")) as refused:
+        refused.fail_fast()
+        assert _is_told_at_once(refused)
+    store.run(count)
+    assert "storage.server_away" not in caplog.text
 
 
 def test_a_use_case_waits_for_a_server_that_is_coming_up(server: Postgres, store: Store) -> None:
