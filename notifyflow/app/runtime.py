@@ -32,8 +32,8 @@ from notifyflow.service.replica import Replica
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
-    from notifyflow.engine.broker.brokers import BrokerBell, Doorbell
-    from notifyflow.engine.engine import EmbeddedEngine
+    from notifyflow.engine.broker.brokers import BrokerBell, Doorbell, EmbeddedBroker
+    from notifyflow.engine.engine import EmbeddedEngine, Engine
 
 _log = get_logger("notifyflow.app")
 
@@ -104,6 +104,7 @@ class Runtime:
     def start(self) -> None:
         """Start to deliver in this process, once; see ``NotifyFlow.start``."""
         from notifyflow.channels.http import pinning
+        from notifyflow.engine.broker.brokers import EmbeddedBroker
         from notifyflow.engine.engine import EmbeddedEngine  # with dramatiq, which a process that delivers nothing does not need
 
         self._database.prepare()
@@ -114,14 +115,9 @@ class Runtime:
             self._import_libraries()
             self._log_warnings()
             self.others = self._observe_others()
+            broker = EmbeddedBroker(middleware=[])
             self._engine = EmbeddedEngine(
-                self._deps,
-                self.channels,
-                send_budget=timedelta(seconds=self._settings.send_budget_s),
-                concurrency=self._settings.concurrent_sends,
-                heartbeat=self._make_heartbeat(),
-                queue=FeedbackQueue.from_settings(self._settings),
-                roster_loops=self._make_roster_loops(),
+                self._make_engine(broker, is_alone=True), broker, concurrency=self._settings.concurrent_sends
             )
             self._engine.start()
             atexit.register(self.close)
@@ -138,18 +134,7 @@ class Runtime:
         self._database.wait_until_prepared(time.sleep)
         self._log_warnings()
         self.others = self._observe_others()
-        engine = EngineMiddleware(
-            broker,
-            self._deps,
-            self.channels,
-            send_budget=timedelta(seconds=self._settings.send_budget_s),
-            concurrency=self._settings.concurrent_sends,
-            bell=self._bell,
-            heartbeat=self._make_heartbeat(),
-            queue=FeedbackQueue.from_settings(self._settings),
-            roster_loops=self._make_roster_loops(),
-        )
-        broker.add_middleware(engine)
+        broker.add_middleware(EngineMiddleware(self._make_engine(broker)))
         return broker
 
     def report(self, follow_ups: FollowUps) -> None:
@@ -262,6 +247,22 @@ class Runtime:
 
         self._own_bell = BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
         return self._own_bell
+
+    def _make_engine(self, broker: "Doorbell | EmbeddedBroker", *, is_alone: bool = False) -> "Engine":
+        from notifyflow.engine.engine import Engine
+
+        return Engine(
+            broker,
+            self._deps,
+            self.channels,
+            send_budget=timedelta(seconds=self._settings.send_budget_s),
+            concurrency=self._settings.concurrent_sends,
+            bell=None if is_alone else self._bell,
+            is_alone=is_alone,
+            heartbeat=self._make_heartbeat(),
+            queue=FeedbackQueue.from_settings(self._settings),
+            roster_loops=self._make_roster_loops(),
+        )
 
     def _make_heartbeat(self) -> Heartbeat | None:
         monitor = Monitor.from_settings(self._settings)

@@ -82,9 +82,8 @@ class Engine:
         )
         self._rollup_loop = RollupLoop(deps)
         self._heartbeat = heartbeat
-        self._status_poller = StatusPoller(deps, channels, self.reporter)
+        self._loops = (StatusPoller(deps, channels, self.reporter), *roster_loops, *([heartbeat] if heartbeat else []))
         self._poller = Poller(queue, deps, self.reporter) if queue else None
-        self._roster_loops = roster_loops
         self._sweeper = Sweeper(deps.clock, self._sweep, lambda: next_wake_at(deps), deps.ids.fraction)
         declare_actors(broker, channels, self._deliverer.deliver)
 
@@ -97,13 +96,10 @@ class Engine:
         self._worker = worker
         self._deliverer.share(worker.worker_threads)
         self._sweeper.start()
-        self._status_poller.start()
         if self._poller is not None:
             self._poller.start()
-        for loop in self._roster_loops:
+        for loop in self._loops:
             loop.start()
-        if self._heartbeat is not None:
-            self._heartbeat.start()
 
     def stop(self) -> None:
         """Begin nothing new: running sends are recorded, claimed attempts released, all other rings given back."""
@@ -114,11 +110,8 @@ class Engine:
         self._broker.stop_reading(self._deliverer.give_back)  # again, since the last sweep may have rung in this process
         if self._poller is not None:
             self._poller.stop()
-        self._status_poller.stop()
-        for loop in self._roster_loops:
+        for loop in self._loops:
             loop.stop()
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
 
     def finish(self) -> None:
         """Give back the rest when the worker's threads have ended."""
@@ -166,33 +159,12 @@ def with_reserve(concurrency: int) -> int:
 
 
 class EmbeddedEngine:
-    """An engine with a broker and worker threads of its own, all inside this process."""
+    """An engine whose broker and worker threads are its own, all inside this process."""
 
-    def __init__(
-        self,
-        deps: Dependencies,
-        channels: Mapping[str, Channel],
-        *,
-        send_budget: timedelta,
-        concurrency: int,
-        heartbeat: Heartbeat | None = None,
-        queue: FeedbackQueue | None = None,
-        roster_loops: Sequence[WatchLoop] = (),
-    ) -> None:
-        broker = EmbeddedBroker(middleware=[])
-        self._engine = Engine(
-            broker,
-            deps,
-            channels,
-            send_budget=send_budget,
-            concurrency=concurrency,
-            is_alone=True,
-            heartbeat=heartbeat,
-            queue=queue,
-            roster_loops=roster_loops,
-        )
+    def __init__(self, engine: Engine, broker: EmbeddedBroker, *, concurrency: int) -> None:
+        self._engine = engine
         self._worker = Worker(broker, worker_threads=with_reserve(concurrency), worker_timeout=_POLL_MS)
-        self.reporter = self._engine.reporter
+        self.reporter = engine.reporter
 
     def start(self) -> None:
         """Start the threads; the first sweep picks up what an earlier process left."""
@@ -209,30 +181,8 @@ class EmbeddedEngine:
 class EngineMiddleware(Middleware):
     """Runs an engine for as long as dramatiq runs its worker in this process."""
 
-    def __init__(
-        self,
-        broker: "Doorbell | EmbeddedBroker",
-        deps: Dependencies,
-        channels: Mapping[str, Channel],
-        *,
-        send_budget: timedelta,
-        concurrency: int,
-        bell: Bell | None = None,
-        heartbeat: Heartbeat | None = None,
-        queue: FeedbackQueue | None = None,
-        roster_loops: Sequence[WatchLoop] = (),
-    ) -> None:
-        self._engine = Engine(
-            broker,
-            deps,
-            channels,
-            send_budget=send_budget,
-            concurrency=concurrency,
-            bell=bell,
-            heartbeat=heartbeat,
-            queue=queue,
-            roster_loops=roster_loops,
-        )
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Add the threads in reserve."""

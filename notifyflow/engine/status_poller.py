@@ -5,7 +5,6 @@ A call whose end nobody has reported is asked about after 90 s and every 30 s, s
 It makes up for lost callbacks. It runs outside any transaction and in its own thread, so that a hanging provider delays no sweep.
 """
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -13,10 +12,10 @@ from datetime import timedelta
 from notifyflow.channels.base import Channel
 from notifyflow.channels.provider_protocols import FetchesStatus
 from notifyflow.core.limits.mode import Mode
-from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
-from notifyflow.errors import ProviderError, StorageUnavailable
-from notifyflow.log import get_logger, source_line
+from notifyflow.engine.watch_loops import WatchLoop
+from notifyflow.errors import ProviderError
+from notifyflow.log import get_logger
 from notifyflow.pipeline.delivery.calls import claim_question, end_unanswered, find_calls_to_ask
 from notifyflow.pipeline.delivery.receive import claim_poll, find_attempts_to_poll, receive
 from notifyflow.pipeline.transaction.ports import Dependencies
@@ -28,7 +27,7 @@ POLL_EVERY = timedelta(seconds=5)
 _MOST_A_POLL = 50
 
 
-class StatusPoller:
+class StatusPoller(WatchLoop):
     """Polls for missing receipts until it is stopped.
 
     Args:
@@ -41,28 +40,20 @@ class StatusPoller:
     def __init__(
         self, deps: Dependencies, channels: Mapping[str, Channel], reporter: Reporter, *, every: timedelta = POLL_EVERY
     ) -> None:
+        super().__init__("status-poller", self.poll, every, waits_first=True)
         self._deps = deps
         self._reporter = reporter
-        self._every_s = every.total_seconds()
         self._providers = {
             (name, provider.name): provider
             for name, channel in channels.items()
             for provider in channel.providers
             if isinstance(provider, FetchesStatus) and deps.delivery.mode is not Mode.DRY_RUN
         }
-        self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notifyflow-status-poller", daemon=True)
 
     def start(self) -> None:
         """Start polling, if any provider can be polled."""
         if self._providers:
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the request that is running."""
-        self._is_stopping.set()
-        if self._providers:
-            threads.end(self._thread)
+            super().start()
 
     def poll(self) -> None:
         """Fetch the status of each attempt to poll; skip a provider for the rest of this poll once it does not answer.
@@ -87,15 +78,6 @@ class StatusPoller:
     def _to_ask(self, attempt: AttemptToPoll | CallToAsk) -> FetchesStatus | None:
         """Return the provider of an attempt; None if it cannot be asked, or the thread is to stop."""
         return None if self._is_stopping.is_set() else self._providers.get((attempt.channel, attempt.provider))
-
-    def _run(self) -> None:
-        while not self._is_stopping.wait(self._every_s):
-            try:
-                self.poll()
-            except StorageUnavailable:  # the sweeper says so
-                continue
-            except Exception as error:  # noqa: BLE001 - the edge of the thread
-                _log.error("engine.status_poller_broke", error=type(error).__name__, place=source_line(error))
 
     def _fetch(self, provider: FetchesStatus, attempt: AttemptToPoll | CallToAsk) -> bool:
         """Fetch the status of one attempt; return whether the provider answered."""
