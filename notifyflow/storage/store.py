@@ -19,7 +19,7 @@ from notifyflow.storage.dialects.deadline import Deadline, RetryWaits
 from notifyflow.storage.insight import left_out
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.session.pool import ForkedInside, Outage, Pool
+from notifyflow.storage.session.pool import ForkedInside, Pool, ServerOutage
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Store:
         self._pool = Pool(self._dialect, pool_size)
         self._is_patient = is_patient
         self._identity: DatabaseIdentity | None = None
-        self._outage: Outage | None = None
+        self._outage: ServerOutage | None = None
 
     @property
     def is_embedded(self) -> bool:
@@ -75,7 +75,7 @@ class Store:
 
     def fail_fast(self) -> None:
         """From now on, let no call wait for a server that is known to be away."""
-        self._outage = None if self.is_embedded else Outage(self._dialect)
+        self._outage = None if self.is_embedded else ServerOutage(self._dialect)
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = _TIMEOUT_S, tries: int | None = None) -> T:
         """Run a use case in one transaction; run it again from its start if it collided with another.

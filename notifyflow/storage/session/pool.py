@@ -105,7 +105,7 @@ class _Opening:
         self.error: PeeweeException | None = None
 
 
-class Outage:
+class ServerOutage:
     """Knows whether the server is away: after a call that gave up, one thread tries to connect once a second until it can.
 
     A server that is slow, or refuses more connections, is not away.
