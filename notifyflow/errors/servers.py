@@ -14,7 +14,10 @@ class StorageUnavailable(StorageError):
         waited_s: How long the process tried, in seconds.
         reason: The cause; holds nothing personal. Empty if it is unknown.
         is_refused: Whether the server responds, and lets nobody in with these settings: it does not help to wait.
+        is_known: Whether nothing was tried, since the server is known to be away; the log has said so.
     """
+
+    is_known = False
 
     def __init__(self, waited_s: float, reason: str = "", *, file: str = "", remedy: str = "", is_refused: bool = False) -> None:
         because = f" ({reason})" if reason else ""

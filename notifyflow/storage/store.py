@@ -204,6 +204,8 @@ class Store:
 
     def close(self) -> None:
         """Close the connections; the store must not be used afterwards."""
+        if self._outage is not None:
+            self._outage.close()
         self._pool.close()
 
     def _read(self, query: Callable[[Reads], T], access: TransactionMode) -> T:
@@ -278,7 +280,9 @@ class Store:
 
     def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: TransactionMode) -> T:
         if self._outage is not None and (away := self._outage.error) is not None:
-            raise self._unavailable(deadline, away)
+            known = self._unavailable(deadline, away)
+            known.is_known = True
+            raise known
         write_lock = (
             self._pool.write_lock.acquired(deadline) if self.is_embedded and access is TransactionMode.WRITE else nullcontext()
         )

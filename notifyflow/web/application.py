@@ -204,8 +204,8 @@ def _respond_invalid_link(request: Request, error: Exception) -> Response:
 
 
 def _respond_unavailable(request: Request, error: Exception) -> Response:
-    if getattr(error, "waited_s", 1):  # else it was known, and is in the log
-        _log.warning("web.storage_unavailable", error=type(error).__name__)
+    if not getattr(error, "is_known", False):
+        _log.warning("web.storage_unavailable", error=type(error).__name__, reason=getattr(error, "reason", ""))
     if problems.is_for_program(request.scope):
         return problems.respond(request, error)
     page = pages.refusal("The database is unavailable.", "Please try again in a moment.", request.app.state.context.notice)

@@ -113,6 +113,8 @@ def test_a_web_service_whose_database_went_away_refuses_at_once_until_it_is_back
         assert requests.get(f"{url}/login", timeout=DEADLINE_S).status_code in {200, 503}
         postgres_server.start()
         wait_until(lambda: ask() == (200, None), within_s=DEADLINE_S)
+        postgres_server.drop_database(variables["NOTIFYFLOW_DATABASE_URL"].rpartition("/")[2])
+        wait_until(lambda: ask() == (503, "5") and "the server has no such database" in log.read_text(), within_s=DEADLINE_S)
         stop(web, log)
 
 

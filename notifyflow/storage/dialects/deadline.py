@@ -14,10 +14,14 @@ class Deadline:
     Args:
         timeout_s: How long the call may take from now on, in seconds.
         within: The deadline of a larger call. This one ends no later, and counts its waiting from the larger call's start.
+
+    Attributes:
+        is_let_in: Whether a server has accepted the login of the connection that is opened within it.
     """
 
     def __init__(self, timeout_s: float, *, within: "Deadline | None" = None) -> None:
         now = time.monotonic()
+        self.is_let_in = False
         self._started: float = within._started if within else now
         self._ends: float = min(now + timeout_s, within._ends) if within else now + timeout_s
 

@@ -65,8 +65,9 @@ class Dialect(ABC):
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Open a connection, to be used by one thread at a time."""
 
-    def still_opening(self) -> peewee.PeeweeException:
-        """Return the error for a connection that does not open in time."""
+    def still_opening(self, deadline: Deadline | None) -> peewee.PeeweeException:
+        """Return the error for a connection that does not open in time; None if none was begun."""
+        del deadline
         return peewee.OperationalError("timeout expired")
 
     @abstractmethod

@@ -197,7 +197,6 @@ class Postgres(Dialect):
         self._prepare_after = _PREPARE_AFTER if prepares else None
         self._set_up = f"{_SET_UP}, {_TIMELINE}"
         self._timeline = ""
-        self._let_in: set[int] = set()  # the connections whose session has not begun
 
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Connect; a dead server is noticed by unacknowledged packets (libpq: tcp_user_timeout)."""
@@ -217,15 +216,13 @@ class Postgres(Dialect):
         db.deadline = deadline
         db.connect()
         try:
-            self._let_in.add(id(db))
+            deadline.is_let_in = True
             self._begin_session(db)
         except BaseException as error:
             db.close()
             if isinstance(error, peewee.PeeweeException) and not deadline.left_s:
-                raise self.still_opening() from None
+                raise self.still_opening(deadline) from None
             raise
-        finally:
-            self._let_in.discard(id(db))
         return db
 
     def _begin_session(self, db: peewee.Database) -> None:
@@ -242,10 +239,11 @@ class Postgres(Dialect):
         if before not in ("", self._timeline):
             _log.error("storage.server_promoted", timeline=self._timeline, before=before, see="notifyflow check --log")
 
-    def still_opening(self) -> peewee.PeeweeException:
+    def still_opening(self, deadline: Deadline | None) -> peewee.PeeweeException:
         """Return the error that connecting would raise."""
         error: Any = peewee.OperationalError()
-        error.orig = psycopg.errors.ConnectionTimeout(postgres_url.LET_IN_ALONE if self._let_in else "connection timeout expired")
+        is_let_in = deadline is not None and deadline.is_let_in
+        error.orig = psycopg.errors.ConnectionTimeout(postgres_url.LET_IN_ALONE if is_let_in else "connection timeout expired")
         return cast(peewee.PeeweeException, error)
 
     def begin(self, db: peewee.Database, *, access: TransactionMode, deadline: Deadline) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -103,6 +102,7 @@ class _Opening:
         self.is_awaited = True
         self.is_over = False
         self.error: PeeweeException | None = None
+        self.deadline = Deadline(_CONNECT_WITHIN_S)
 
 
 class ServerOutage:
@@ -115,6 +115,7 @@ class ServerOutage:
         self._dialect = dialect
         self._error: PeeweeException | None = None
         self._thread = threading.Thread()
+        self._is_closed = threading.Event()
 
     @property
     def error(self) -> PeeweeException | None:
@@ -128,13 +129,18 @@ class ServerOutage:
                 self._thread = threading.Thread(target=self._try, name="notifyflow-outage", daemon=True)
                 self._thread.start()
 
+    def close(self) -> None:
+        """Try no more."""
+        self._is_closed.set()
+
     def _try(self) -> None:
         before = None
         while (error := self._find()) is not None:
             if before is None:
                 _log.warning("storage.server_away", reason=self._dialect.describe(error))
             self._error = before = error
-            time.sleep(_TRY_EVERY_S)
+            if self._is_closed.wait(_TRY_EVERY_S):
+                return
         self._error = None
         if before is not None:
             _log.info("storage.server_back")
@@ -241,7 +247,7 @@ class Pool:
                     if opening is not None and opening.error is not None:
                         raise opening.error
                     if not deadline.left_s:
-                        raise self._dialect.still_opening()
+                        raise self._dialect.still_opening(None if opening is None else opening.deadline)
                     if opening is None or opening.is_over:
                         opening = self._begin_opening()
                     self._freed.wait(deadline.left_s)
@@ -262,7 +268,7 @@ class Pool:
     def _connect(self, opening: _Opening) -> None:
         db = None
         try:
-            db = self._dialect.connect(Deadline(_CONNECT_WITHIN_S))
+            db = self._dialect.connect(opening.deadline)
         except PeeweeException as error:
             opening.error = error
         with self._freed:
