@@ -125,18 +125,22 @@ def test_what_has_happened_is_counted_and_nothing_personal_is_shown(driver: Driv
         assert private not in text.lower()
 
 
-def test_what_is_due_and_who_was_not_reached_is_shown(driver: Driver, client: Client) -> None:
-    driver.sandbox.script("email: 550\nsms: 400\nvoice: 400")
-    driver.flow.notify(Incident(key="a", title="a", severity=Severity.CRITICAL), [ADA])
-    opened_at = driver.clock.now().timestamp()
-    found = samples(client.get("/metrics").text)
-    assert value(found, "notifyflow_oldest_due_timestamp_seconds") == opened_at
-    driver.advance(minutes=20)
-    roll_up_all(driver.flow.deps)
-    found = samples(client.get("/metrics").text)
-    assert value(found, "notifyflow_oldest_unacknowledged_timestamp_seconds", severity="CRITICAL") == opened_at
-    assert value(found, "notifyflow_critical_failures_total", severity="CRITICAL") == 1
-    assert value(found, "notifyflow_unreachable_people") == 2
+def test_what_is_due_and_who_was_not_reached_is_shown(tmp_path: Path) -> None:
+    directory = tmp_path / "directory.toml"
+    directory.write_text(DIRECTORY.partition("[schedules")[0])  # operations are told of a calendar that cannot be read
+    with Driver({"NOTIFYFLOW_DIRECTORY": str(directory), "NOTIFYFLOW_METRICS_HOSTS": "127.0.0.1"}) as driver:
+        client = Client(driver.flow.asgi())
+        driver.sandbox.script("email: 550\nsms: 400\nvoice: 400")
+        driver.flow.notify(Incident(key="a", title="a", severity=Severity.CRITICAL), [ADA])
+        opened_at = driver.clock.now().timestamp()
+        found = samples(client.get("/metrics").text)
+        assert value(found, "notifyflow_oldest_due_timestamp_seconds") == opened_at
+        driver.advance(minutes=20)
+        roll_up_all(driver.flow.deps)
+        found = samples(client.get("/metrics").text)
+        assert value(found, "notifyflow_oldest_unacknowledged_timestamp_seconds", severity="CRITICAL") == opened_at
+        assert value(found, "notifyflow_critical_failures_total", severity="CRITICAL") == 1
+        assert value(found, "notifyflow_unreachable_people") == 2
 
 
 def test_a_failure_is_untold_until_a_page_of_operations_is_accepted() -> None:
