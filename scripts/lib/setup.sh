@@ -65,8 +65,9 @@ without_services() {
 
 # with_scratch_in_memory: temporary files go to memory where there is room, since SQLite waits for its disk at every commit
 with_scratch_in_memory() {
-  [ -w /dev/shm ] && [ "$(df -k --output=avail /dev/shm | tail -1)" -gt 3000000 ] || return 0
-  TMPDIR=$(mktemp -d /dev/shm/notifyflow-test.XXXXXX)
+  local in=${TMPDIR:-/tmp}
+  [ -w /dev/shm ] && [ "$(df -k --output=avail /dev/shm | tail -1)" -gt 3000000 ] && in=/dev/shm
+  TMPDIR=$(mktemp -d "$in/notifyflow-test.XXXXXX")
   export TMPDIR
   chmod 755 "$TMPDIR" # PostgreSQL runs as another user
   trap 'rm -rf "$TMPDIR"' EXIT

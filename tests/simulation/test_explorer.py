@@ -13,14 +13,15 @@ from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
 from notifyflow.pipeline.delivery.silences import holds
 from notifyflow.pipeline.delivery.silences.holds import Covered
 from notifyflow.storage.delivery.notifications import Notifications
+from tests.deep import examples
 from tests.simulation.explorer import explore, oracle
 from tests.simulation.explorer.oracle import Fault, Verdict, judge
 from tests.simulation.explorer.stage import Firing, Seen, Sent
 from tests.simulation.explorer.story import Acknowledges, Act, Flaps, Moves, Pauses, Response, Story, draw
 
 pytestmark = pytest.mark.timeout(3600)  # a story ends by its own clock: how long it takes is up to what else the machine does
-STORIES, CHUNK = 100, 20
-JOB_STORIES = 5
+STORIES, CHUNK = examples(20, deep=100), 10
+JOB_STORIES = examples(2, deep=5)
 SILENCED_STORIES = 3
 MINUTE_S = 60.0
 UNTIL_S = 240 * MINUTE_S
