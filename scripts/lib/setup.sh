@@ -63,11 +63,11 @@ without_services() {
   return "$status"
 }
 
-# with_scratch_in_memory: temporary files go to memory where there is room, since SQLite waits for its disk at every commit
+# with_scratch_in_memory: temporary files go to a folder of their own, in memory where there is room, since SQLite waits for its disk at every commit
 with_scratch_in_memory() {
-  local in=${TMPDIR:-/tmp}
-  [ -w /dev/shm ] && [ "$(df -k --output=avail /dev/shm | tail -1)" -gt 3000000 ] && in=/dev/shm
-  TMPDIR=$(mktemp -d "$in/notifyflow-test.XXXXXX")
+  local folder=${TMPDIR:-/tmp}
+  [ -w /dev/shm ] && [ "$(df -k --output=avail /dev/shm | tail -1)" -gt 3000000 ] && folder=/dev/shm
+  TMPDIR=$(mktemp -d "$folder/notifyflow-test.XXXXXX")
   export TMPDIR
   chmod 755 "$TMPDIR" # PostgreSQL runs as another user
   trap 'rm -rf "$TMPDIR"' EXIT
