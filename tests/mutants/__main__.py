@@ -35,16 +35,23 @@ def catching(copy: Path, patch: Path) -> str:
         run = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     finally:
         git(copy, "checkout", "-q", ".")
-    failed = [line.split()[1] for line in run.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    return failed[0] if failed else ""
+    failed = [line.partition(" ")[2].partition(" - ")[0] for line in run.stdout.splitlines() if line.startswith("FAILED ")]
+    if not failed:
+        return ""
+    again = [sys.executable, "-m", "pytest", failed[0], "-q", "-p", "no:cacheprovider"]
+    if subprocess.run(again, cwd=copy, env=environment, capture_output=True, check=False).returncode:
+        raise SystemExit(f"{failed[0]} fails without {patch.name}, too. Repair it first: it shows nothing of the patch.")
+    return failed[0]
 
 
 def main(patches: Sequence[Path]) -> int:
     survived = 0
+    patches = patches or sorted(FOLDER.glob("*.patch"))
+    assert patches, f"{FOLDER} has no patch"
     with TemporaryDirectory(prefix="notifyflow-mutants-") as folder:
         copy = Path(folder) / "copy"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(copy)], check=True)
-        for patch in patches or sorted(FOLDER.glob("*.patch")):
+        for patch in patches:
             began = time.monotonic()
             test = catching(copy, patch)
             survived += not test
