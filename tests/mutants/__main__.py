@@ -35,7 +35,9 @@ def catching(copy: Path, patch: Path) -> str:
         run = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     finally:
         git(copy, "checkout", "-q", ".")
-    failed = [line.partition(" ")[2].partition(" - ")[0] for line in run.stdout.splitlines() if line.startswith("FAILED ")]
+    failed = [
+        line.partition(" ")[2].partition(" - ")[0] for line in run.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))
+    ]
     if not failed:
         return ""
     again = [sys.executable, "-m", "pytest", failed[0], "-q", "-p", "no:cacheprovider"]
