@@ -5,10 +5,11 @@ which module it is in. It ends with 1 if one was not caught.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,16 @@ def git(copy: Path, *arguments: str) -> str:
     return subprocess.run(["git", "-C", str(copy), *arguments], check=True, capture_output=True, text=True).stdout
 
 
+def said(command: Sequence[str], copy: Path, environment: Mapping[str, str]) -> str:
+    """Return what a run prints; one that a patch keeps from ending is killed with all that it has started."""
+    with subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
+        try:
+            return run.communicate(timeout=2 * MOST_S)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            return run.communicate()[0]
+
+
 def catching(copy: Path, patch: Path) -> str:
     """Return the test that fails with a patch, or an empty text."""
     git(copy, "apply", "--unidiff-zero", str(patch.resolve()))
@@ -32,11 +43,11 @@ def catching(copy: Path, patch: Path) -> str:
         until = str(time.time() + MOST_S)
         options = ["-q", "-x", "-n", "2", "--dist", "load", "--maxschedchunk", "1", "-p", "no:cacheprovider"]
         command = [sys.executable, "-m", "pytest", *nearest.stdout.split(), *options, "-p", "tests.hurry", "--hurry-until", until]
-        run = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+        output = said(command, copy, environment)
     finally:
         git(copy, "checkout", "-q", ".")
     failed = [
-        line.partition(" ")[2].partition(" - ")[0] for line in run.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))
+        line.partition(" ")[2].partition(" - ")[0] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))
     ]
     if not failed:
         return ""
